@@ -1,0 +1,141 @@
+"""Building MODEL, CLIP and CLIP_VISION from a checkpoint, their sizes read from the tensors' shapes."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import comfy.sd
+import comfy.text_encoders.wan
+import folder_paths
+import torch
+from comfy.supported_models_base import ClipTarget
+
+from ..errors import CheckpointError
+from ..kernels import Selection
+from ..loaders import Checkpoint
+from ..loaders.tokenizer import find_tokenizer
+from . import folders
+from .clip_vision import QuantizedClipVision
+from .layouts import wrap
+from .linear import operations_for
+
+
+class Built(NamedTuple):
+    """model: what ComfyUI passes around; patcher: its ModelPatcher; module: the torch module whose keys are the checkpoint's.
+
+    tokenizer: where a text encoder's tokenizer came from.
+    """
+
+    model: object
+    patcher: object
+    module: torch.nn.Module
+    tokenizer: str | None = None
+
+
+def build_dit(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
+    """A MODEL. ComfyUI recognises the Wan variant by the shapes and keys."""
+    options = {"custom_operations": operations_for(selection), "dtype": dtype}
+    with _model_errors(checkpoint):
+        patcher = comfy.sd.load_diffusion_model_state_dict(
+            _state_dict(checkpoint, dtype), model_options=options, metadata=dict(checkpoint.metadata), disable_dynamic=disable_dynamic
+        )
+    if patcher is None:
+        raise CheckpointError(f"LightQuant can't load {checkpoint.path}: this ComfyUI does not know the model. Update ComfyUI, or pick another file.")
+    return Built(patcher, patcher, patcher.model.diffusion_model)
+
+
+def build_t5(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
+    """A CLIP of type wan."""
+    found = find_tokenizer(checkpoint, tokenizer, [folders.tokenizer_path(name) for name in folders.tokenizer_names()], folders.read_spiece)
+    state_dict = _state_dict(checkpoint, dtype)
+    with _model_errors(checkpoint):
+        options = {"custom_operations": operations_for(selection), "umt5xxl_model_config": _t5_config(state_dict), "dtype": dtype}
+        clip = comfy.sd.CLIP(
+            ClipTarget(comfy.text_encoders.wan.WanT5Tokenizer, comfy.text_encoders.wan.te(dtype_t5=dtype)),
+            embedding_directory=folder_paths.get_folder_paths("embeddings"),
+            tokenizer_data={"spiece_model": found.model},
+            parameters=sum(tensor.numel() for tensor in state_dict.values()),
+            state_dict=[state_dict],
+            model_options=options,
+            disable_dynamic=disable_dynamic,
+        )
+    module = clip.cond_stage_model.umt5xxl.transformer
+    return Built(clip, clip.patcher, module, tokenizer=found.source)
+
+
+def build_clip(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
+    """A CLIP_VISION."""
+    state_dict = _state_dict(checkpoint, dtype)
+    with _model_errors(checkpoint):
+        model = QuantizedClipVision(_clip_config(state_dict), dtype, operations_for(selection), disable_dynamic)
+        model.load_sd(state_dict)
+    return Built(model, model.patcher, model.model)
+
+
+BUILDERS: dict[str, Callable[..., Built]] = {"dit": build_dit, "t5": build_t5, "clip": build_clip}
+
+
+def _state_dict(checkpoint: Checkpoint, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Float tensors as they are and quantized weights wrapped, so that shapes and dtypes read as those of the float model."""
+    wrapped = {
+        f"{layer}.weight": wrap(weight, checkpoint.format, dtype, tuple(weight.data.shape)) for layer, weight in checkpoint.weights.items()
+    }
+    return {**checkpoint.tensors, **wrapped}
+
+
+def _t5_config(tensors: Mapping[str, torch.Tensor]) -> dict[str, int]:
+    first = "encoder.block.0.layer.{}."
+    heads = tensors[first.format(0) + "SelfAttention.relative_attention_bias.weight"].shape[1]
+    return {
+        "num_layers": _count(tensors, r"encoder\.block\.(\d+)\."),
+        "vocab_size": tensors["shared.weight"].shape[0],
+        "d_model": tensors["shared.weight"].shape[1],
+        "num_heads": heads,
+        "d_kv": tensors[first.format(0) + "SelfAttention.q.weight"].shape[0] // heads,
+        "d_ff": tensors[first.format(1) + "DenseReluDense.wi_0.weight"].shape[0],
+    }
+
+
+VIT_H_HEAD_WIDTH = 80
+"""Not in the shapes: the family fixes it."""
+
+
+def _clip_config(tensors: Mapping[str, torch.Tensor]) -> dict[str, object]:
+    hidden, channels, patch, _ = tensors["vision_model.embeddings.patch_embedding.weight"].shape
+    positions = tensors["vision_model.embeddings.position_embedding.weight"].shape[0]
+    return {
+        "model_type": "clip_vision_model",
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-5,
+        "hidden_size": hidden,
+        "num_channels": channels,
+        "patch_size": patch,
+        "image_size": round((positions - 1) ** 0.5) * patch,
+        "num_attention_heads": hidden // VIT_H_HEAD_WIDTH,
+        "num_hidden_layers": _count(tensors, r"vision_model\.encoder\.layers\.(\d+)\."),
+        "intermediate_size": tensors["vision_model.encoder.layers.0.mlp.fc1.weight"].shape[0],
+        "projection_dim": tensors["visual_projection.weight"].shape[0],
+    }
+
+
+def _count(tensors: Mapping[str, torch.Tensor], pattern: str) -> int:
+    return 1 + max(int(found[1]) for key in tensors if (found := re.match(pattern, key)))
+
+
+class _model_errors:  # noqa: N801 - a context manager, read as a verb
+    """Turns what ComfyUI raises over a checkpoint's keys and shapes into an error that names the file."""
+
+    def __init__(self, checkpoint: Checkpoint):
+        self.path = checkpoint.path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind, problem, trace) -> None:
+        if isinstance(problem, KeyError):
+            raise CheckpointError(f"LightQuant can't load {self.path}: the key {problem} is missing. The file is incomplete: fetch it again.") from problem
+        if isinstance(problem, RuntimeError) and "state_dict" in str(problem):
+            lines = [line.strip() for line in str(problem).splitlines()]
+            raise CheckpointError(
+                f"LightQuant can't load {self.path}: its tensors do not fit the model they describe ({'; '.join(lines[1:4])}). Fetch the file again."
+            ) from problem

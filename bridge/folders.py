@@ -1,0 +1,68 @@
+"""Where ComfyUI keeps the components' files, extra_model_paths.yaml included, and how they are opened."""
+
+import os
+
+import comfy.utils
+import folder_paths
+import torch
+
+from ..loaders.discover import find
+from ..loaders.files import SAFETENSORS, open_pickled, opener
+from ..loaders.tokenizer import MODEL_FILE, SPIECE
+
+FOLDERS = {"dit": "diffusion_models", "t5": "text_encoders", "clip": "clip_vision"}
+"""ComfyUI's folder type of each component."""
+
+
+def _open_safetensors(path: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    # ComfyUI's own reader: with dynamic VRAM its tensors stream from the file to the GPU, as long as nobody touches them before.
+    return comfy.utils.load_torch_file(path, return_metadata=True)
+
+
+open_file = opener(_open_safetensors)
+
+
+def file_names(component: str) -> list[str]:
+    """The component's files as ComfyUI's dropdowns name them."""
+    return folder_paths.get_filename_list(FOLDERS[component])
+
+
+def full_path(component: str, name: str) -> str:
+    """The path behind a dropdown's name. An absolute path outside ComfyUI's folders is never returned."""
+    return folder_paths.get_full_path_or_raise(FOLDERS[component], name)
+
+
+def checkpoint_path(component: str, name: str | None, formats: list[str]) -> str:
+    """The chosen file's path, or, where none is chosen, the one file of the component stored in one of the formats."""
+    if name:
+        return full_path(component, name)
+    paths = [full_path(component, each) for each in file_names(component)]
+    return find(component, formats, paths, folder_paths.get_folder_paths(FOLDERS[component]))
+
+
+def tokenizer_names() -> list[str]:
+    """What a tokenizer can be taken from: the sentencepiece models in the text encoder folders, then ComfyUI's own files there."""
+    return [*_spiece_models(), *(name for name in file_names("t5") if name.lower().endswith(SAFETENSORS))]
+
+
+def tokenizer_path(name: str) -> str:
+    """The path behind a name from tokenizer_names."""
+    return _spiece_models().get(name) or full_path("t5", name)
+
+
+def read_spiece(path: str) -> torch.Tensor | None:
+    """The tokenizer that a ComfyUI umt5 file carries, or None."""
+    if path.lower().endswith(SAFETENSORS):
+        return open_file(path)[0].get(SPIECE)
+    return open_pickled(path).get(SPIECE)
+
+
+def _spiece_models() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for root in folder_paths.get_folder_paths(FOLDERS["t5"]):
+        for folder, _, files in os.walk(root, followlinks=True):
+            for file in sorted(files):
+                if file.lower().endswith(MODEL_FILE):
+                    path = os.path.join(folder, file)
+                    found.setdefault(os.path.relpath(path, root), path)
+    return found

@@ -1,0 +1,60 @@
+"""The formats as comfy-kitchen layouts, which carry them through ComfyUI's memory management, LoRA and saving."""
+
+from dataclasses import dataclass
+
+import torch
+from comfy.quant_ops import QuantizedLayout, QuantizedTensor, register_layout_class
+from comfy_kitchen.tensor import BaseLayoutParams
+
+from ..formats import FORMATS, Format, QuantizedWeight
+
+
+class FormatLayout(QuantizedLayout):
+    """A layout whose codes and fp32 scale are those of one of our formats; `format` is set by the subclass made for each."""
+
+    format: Format
+
+    @dataclass(frozen=True)
+    class Params(BaseLayoutParams):
+        """scale: fp32, in the format's shape; orig_dtype: the compute dtype; orig_shape: (N, K)."""
+
+    @classmethod
+    def quantize(cls, tensor: torch.Tensor, scale=None, stochastic_rounding: int | None = 0, inplace_ops: bool = False, **kwargs):
+        """Codes and params of a float weight. ComfyUI asks for "recalculate" when it bakes a LoRA; our scales always follow the weight."""
+        stored = cls.format.quantize(tensor, seed=stochastic_rounding or None)
+        return stored.data, cls.Params(scale=stored.scale, orig_dtype=tensor.dtype, orig_shape=tuple(tensor.shape))
+
+    @classmethod
+    def dequantize(cls, qdata: torch.Tensor, params: Params) -> torch.Tensor:
+        return cls.format.dequantize(QuantizedWeight(qdata, params.scale), params.orig_dtype)
+
+    @classmethod
+    def get_plain_tensors(cls, qtensor: QuantizedTensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return qtensor._qdata, qtensor._params.scale
+
+    @classmethod
+    def state_dict_tensors(cls, qdata: torch.Tensor, params: Params) -> dict[str, torch.Tensor]:
+        """Suffix behind "<layer>.weight" -> tensor: the keys that LightX2V's files have."""
+        return {cls.format.keys["data"].removeprefix(".weight"): qdata, cls.format.keys["scale"].removeprefix(".weight"): params.scale}
+
+
+def _layout_name(format_name: str) -> str:
+    return f"LightQuant:{format_name}"
+
+
+LAYOUTS: dict[str, type[FormatLayout]] = {
+    name: type(f"LightQuant_{name.replace('-', '_')}", (FormatLayout,), {"format": format_}) for name, format_ in FORMATS.items()
+}
+for _name, _layout in LAYOUTS.items():
+    register_layout_class(_layout_name(_name), _layout)
+
+
+def wrap(weight: QuantizedWeight, format_name: str, dtype: torch.dtype, shape: tuple[int, int]) -> QuantizedTensor:
+    """The stored weight as a tensor of shape [N, K] that computes in dtype; codes and scales are taken as they are."""
+    params = LAYOUTS[format_name].Params(scale=weight.scale, orig_dtype=dtype, orig_shape=shape)
+    return QuantizedTensor(weight.data, _layout_name(format_name), params)
+
+
+def stored(weight: QuantizedTensor) -> QuantizedWeight:
+    """The codes and scales inside."""
+    return QuantizedWeight(weight._qdata, weight._params.scale)

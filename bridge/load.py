@@ -1,0 +1,138 @@
+"""From a request to a model that ComfyUI can use, with the record of what it is."""
+
+import logging
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import comfy.model_management
+import comfy.utils
+import torch
+
+from ..errors import CheckpointError, SchemeError
+from ..kernels import Selection, select
+from ..loaders import Checkpoint, read
+from ..loaders.checkpoint import not_quantized, scheme_does_not_fit
+from ..schemes import AUTO, SCHEMES
+from .build import BUILDERS, Built
+from .folders import open_file
+from .linear import QuantizedLinear
+from .record import ModelRecord, attach
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a loader node was asked for.
+
+    component: dit, t5 or clip; path: the checkpoint; scheme: a scheme's name or auto; dtype: a name from DTYPES or auto.
+    may_substitute: whether another kernel of the format may run where the scheme's can't.
+    tokenizer: the path to take a T5's tokenizer from, or None to look for it.
+    """
+
+    component: str
+    path: str
+    scheme: str = AUTO
+    dtype: str = AUTO
+    may_substitute: bool = True
+    tokenizer: str | None = None
+
+
+class Loaded(NamedTuple):
+    """model: what the node gives out (ModelPatcher, CLIP or ClipVisionModel); patcher: its ModelPatcher."""
+
+    model: object
+    patcher: object
+    record: ModelRecord
+
+
+def load(request: Request, disable_dynamic: bool = False) -> Loaded:
+    """Load a quantized checkpoint as ComfyUI's own kind of model.
+
+    Raises CheckpointError, SchemeError or KernelError; nothing of the model is kept then.
+    """
+    bar = comfy.utils.ProgressBar(3)
+    checkpoint = read(request.path, request.component, open_file)
+    if checkpoint.format is None:
+        raise not_quantized(checkpoint)
+    selection = _select(request, checkpoint)
+    bar.update(1)
+    dtype = _dtype(request, checkpoint)
+    built = BUILDERS[request.component](checkpoint, selection, dtype, request.tokenizer, disable_dynamic)
+    _check_keys(checkpoint, built)
+    bar.update(1)
+    record = ModelRecord(
+        component=request.component, file=request.path, format=checkpoint.format, scheme=request.scheme,
+        kernel=selection.kernel.name, variant=selection.kernel.variant, why=selection.why, dtype=str(dtype).removeprefix("torch."),
+        quantized=tuple(checkpoint.weights), float_tensors=tuple(checkpoint.tensors),
+        weight_bytes=built.patcher.model_size(), tokenizer=built.tokenizer,
+    )  # fmt: skip
+    attach(built.patcher, record)
+    # TorchCompileModel, hooks and the multi-GPU nodes ask for a second, independent copy of the weights this way.
+    built.patcher.cached_patcher_init = (reload_patcher, (request,))
+    bar.update(1)
+    log.info("LightQuant: %s", summary(record))
+    return Loaded(built.model, built.patcher, record)
+
+
+def reload_patcher(request: Request, disable_dynamic: bool = False):
+    """The patcher of a fresh load; ComfyUI's factory for `cached_patcher_init`."""
+    return load(request, disable_dynamic).patcher
+
+
+def summary(record: ModelRecord) -> str:
+    """The record in a few lines, for the node and the log."""
+    lines = [
+        f"{record.file}",
+        f"{record.format}, {len(record.quantized)} quantized layers, {record.weight_bytes / 2**30:.2f} GiB of weights",
+        f"kernel {record.kernel}: {record.why}",
+    ]
+    if record.tokenizer:
+        lines.append(f"tokenizer {record.tokenizer}")
+    return "\n".join(lines)
+
+
+def device_of(component: str) -> torch.device:
+    """Where ComfyUI computes the component."""
+    return comfy.model_management.get_torch_device() if component == "dit" else comfy.model_management.text_encoder_device()
+
+
+def _select(request: Request, checkpoint: Checkpoint) -> Selection:
+    if request.scheme != AUTO:
+        if request.scheme not in SCHEMES:
+            raise SchemeError(f"There is no scheme {request.scheme}. The schemes are: {AUTO}, {', '.join(SCHEMES)}.")
+        scheme = SCHEMES[request.scheme]
+        if scheme.format != checkpoint.format:
+            raise SchemeError(scheme_does_not_fit(checkpoint, scheme.name, scheme.format))
+    return select(request.scheme, checkpoint.format, device_of(request.component), request.may_substitute)
+
+
+def _dtype(request: Request, checkpoint: Checkpoint) -> torch.dtype:
+    """The dtype of everything that is not quantized; encoders keep their file's if it is a 16-bit one, as their embeddings are large."""
+    if request.dtype != AUTO:
+        return DTYPES[request.dtype]
+    if request.component != "dit":
+        kept = {tensor.dtype for tensor in checkpoint.tensors.values()} & {torch.bfloat16, torch.float16}
+        if len(kept) == 1:
+            return kept.pop()
+    device = device_of(request.component)
+    if comfy.model_management.should_use_bf16(device):
+        return torch.bfloat16
+    return torch.float16 if comfy.model_management.should_use_fp16(device) else torch.float32
+
+
+def _check_keys(checkpoint: Checkpoint, built: Built) -> None:
+    """ComfyUI only warns of keys that a model lacks or doesn't know, and samples garbage; the pack refuses the file."""
+    given = set(checkpoint.tensors) | {f"{layer}.{end}" for layer in checkpoint.weights for end in ("weight", "weight_scale")}
+    expected = set(built.module.state_dict())
+    layers = ((name, module) for name, module in built.module.named_modules() if isinstance(module, QuantizedLinear))
+    empty = {f"{name}.{parameter}" for name, module in layers for parameter in module.missing()}
+    unknown, missing = sorted(given - expected), sorted((expected | empty) - given)
+    if unknown or missing:
+        problems = [f"{len(keys)} keys {what}: {', '.join(keys[:5])}" for keys, what in ((unknown, "that this model does not have"), (missing, "missing")) if keys]
+        raise CheckpointError(
+            f"LightQuant can't load {checkpoint.path}: it has {' and '.join(problems)}. The file is incomplete or of a variant that this ComfyUI does "
+            "not know: fetch it again, or update ComfyUI."
+        )

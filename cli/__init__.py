@@ -1,0 +1,25 @@
+"""The command `lightquant`: what the nodes know, from the shell."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ..errors import LightQuantError
+from . import inspect_file, schemes
+
+COMMANDS = {"schemes": schemes, "inspect": inspect_file}
+"""Each module has HELP, add_arguments(parser) and run(options) -> exit code."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; errors of the pack are printed without a traceback and give 1."""
+    parser = argparse.ArgumentParser(prog="lightquant", description="Quantized Wan models for ComfyUI: schemes, kernels and checkpoints.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, module in COMMANDS.items():
+        module.add_arguments(commands.add_parser(name, help=module.HELP, description=module.HELP))
+    options = parser.parse_args(arguments)
+    try:
+        return COMMANDS[options.command].run(options)
+    except LightQuantError as problem:
+        print(f"lightquant: {problem}", file=sys.stderr)
+        return 1

@@ -1,0 +1,21 @@
+"""The pack's exceptions. Their text is for users: what was found, what was expected, what to do."""
+
+
+class LightQuantError(Exception):
+    """Base of everything the pack raises on purpose."""
+
+
+class CheckpointError(LightQuantError):
+    """A file can't be read, or isn't what the loader needs."""
+
+
+class SchemeError(LightQuantError):
+    """A scheme does not fit the checkpoint, or there is no such scheme."""
+
+
+class KernelError(LightQuantError):
+    """No kernel that the user allows can run here."""
+
+
+class DiscoveryError(LightQuantError):
+    """None or several files fit where exactly one was needed."""

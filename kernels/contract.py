@@ -1,0 +1,56 @@
+"""What every kernel is: two functions, so that one quantized activation can feed several products."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+import torch
+
+from ..formats import QuantizedWeight
+
+Verdict = tuple[bool, str]
+"""Whether something can run, and the reason in words for a user."""
+
+
+class Rows(NamedTuple):
+    """Activations ready for a product.
+
+    values: [M, K], in the kernel's 8-bit dtype, or in the float dtype they came in.
+    scale: fp32 [M, 1], one a row (token), or None where the values are float.
+    """
+
+    values: torch.Tensor
+    scale: torch.Tensor | None
+
+
+class Kernel(ABC):
+    """The code that computes y = x @ W.T + b from a stored weight.
+
+    A kernel runs on the current stream and keeps no reference to a weight, which may live in a buffer that ComfyUI reuses.
+    """
+
+    name: ClassVar[str]
+    """The scheme's name; the variants of one kernel share it."""
+    format: ClassVar[str]
+    variant: ClassVar[str] = ""
+    """How this variant multiplies, in a few words, where a kernel has several."""
+
+    @abstractmethod
+    def is_supported(self, device: torch.device) -> Verdict:
+        """Whether the device, its driver and the installed packages can run this kernel at all."""
+
+    def can_run(self, rows: int, in_features: int, out_features: int) -> Verdict:
+        """Whether the kernel takes a product of this shape."""
+        return True, "any shape"
+
+    @abstractmethod
+    def quantize(self, x: torch.Tensor) -> Rows:
+        """Activations [M, K] in bf16, fp16 or fp32, as this kernel's products take them."""
+
+    @abstractmethod
+    def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
+        """The product [M, N] in out_dtype; bias is [N] in any float dtype."""
+
+    def linear(self, x: torch.Tensor, weight: QuantizedWeight, bias: torch.Tensor | None) -> torch.Tensor:
+        """y = x @ W.T + b for x [..., K]; y has x's dtype and leading shape."""
+        y = self.matmul(self.quantize(x.reshape(-1, x.shape[-1])), weight, bias, x.dtype)
+        return y.reshape(*x.shape[:-1], y.shape[-1])

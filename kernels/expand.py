@@ -1,0 +1,45 @@
+"""The way that runs everywhere: the weight is expanded into the activations' dtype, a piece at a time, and multiplied there."""
+
+import torch
+import torch.nn.functional as F
+
+from ..formats import FORMATS, QuantizedWeight
+from .contract import Kernel, Rows, Verdict
+from .operators import operator
+from .quantize_rows import pieces
+
+PIECE_ELEMENTS = 1 << 24
+"""A piece is at most 64 MiB in fp32; no float copy of the weight outlives its product."""
+
+
+def _fake(x, data, scale, bias, format_name):
+    return x.new_empty((x.shape[0], data.shape[0]))
+
+
+@operator("expanded_linear(Tensor x, Tensor data, Tensor scale, Tensor? bias, str format_name) -> Tensor", _fake)
+def expanded_linear(x: torch.Tensor, data: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None, format_name: str) -> torch.Tensor:
+    """x [M, K] @ W.T + bias in x's dtype, W being expanded by its format in pieces of output rows."""
+    format_, weight = FORMATS[format_name], QuantizedWeight(data, scale)
+    y = _fake(x, data, scale, bias, format_name)
+    for part in pieces(data.shape[0], max(1, PIECE_ELEMENTS // max(1, x.shape[1]))):
+        piece = format_.dequantize(format_.slice_rows(weight, part.start, part.stop), x.dtype)
+        y[:, part] = F.linear(x, piece, None if bias is None else bias[part].to(x.dtype))
+    return y
+
+
+class Expanded(Kernel):
+    """Weight-only: activations stay float, so it is the most exact way and costs a float product."""
+
+    variant = "the weight expanded piece by piece, activations in float"
+
+    def __init__(self, name: str, format_name: str, why: str):
+        self.name, self.format, self.why = name, format_name, why
+
+    def is_supported(self, device: torch.device) -> Verdict:
+        return True, f"{self.variant}: {self.why}"
+
+    def quantize(self, x: torch.Tensor) -> Rows:
+        return Rows(x, None)
+
+    def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
+        return expanded_linear(rows.values, weight.data, weight.scale, bias, self.format).to(out_dtype)

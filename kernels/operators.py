@@ -1,0 +1,23 @@
+"""How the kernels' torch operators are registered: once, with the fake that torch.compile traces through."""
+
+from collections.abc import Callable
+
+import torch
+
+_LIBRARY = torch.library.Library("lightquant", "FRAGMENT")
+
+
+def operator(schema: str, fake: Callable) -> Callable[[Callable], Callable]:
+    """Register the decorated function as lightquant::<schema> for every device and return the operator in its place.
+
+    fake: takes the same arguments and returns empty tensors of the right shape and dtype.
+    """
+
+    def register(function: Callable) -> Callable:
+        name = schema.split("(", 1)[0]
+        _LIBRARY.define(schema)
+        _LIBRARY.impl(name, function, "CompositeExplicitAutograd")
+        torch.library.register_fake(f"lightquant::{name}", fake, lib=_LIBRARY)
+        return getattr(torch.ops.lightquant, name).default
+
+    return register

@@ -1,0 +1,84 @@
+"""Which kernels there are, which of them run on a device, and why the others don't."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from ..errors import KernelError
+from ..formats import QuantizedWeight
+from ..schemes import AUTO, SCHEMES, schemes_of
+from . import torch_fp8, torch_int8
+from .contract import Kernel, Verdict
+from .unwritten import Unwritten
+
+VARIANTS: dict[str, Sequence[Kernel]] = {"fp8-torch": torch_fp8.VARIANTS, "int8-torch": torch_int8.VARIANTS}
+"""The kernels that exist, by scheme: variants, best first."""
+
+ORDER: dict[str, Sequence[str]] = {"fp8-channel": ("fp8-torch",), "int8-channel": ("int8-torch",)}
+"""What `auto`, and a scheme whose kernel is missing, take for a format: fastest first, the last one runs everywhere."""
+
+
+class Selection(NamedTuple):
+    """The kernel a model's layers use, and why.
+
+    kernel: the variant chosen; fallback: the one of the same format that takes the shapes the first can't.
+    """
+
+    kernel: Kernel
+    fallback: Kernel
+    why: str
+
+    def linear(self, x: torch.Tensor, weight: QuantizedWeight, bias: torch.Tensor | None) -> torch.Tensor:
+        """y = x @ W.T + b for x [..., K] by whichever of the two takes the shape; y has x's dtype and leading shape."""
+        return self._for(x.numel() // max(1, x.shape[-1]), weight.data.shape).linear(x, weight, bias)
+
+    def _for(self, rows: int, shape: torch.Size) -> Kernel:
+        return self.kernel if rows > 0 and self.kernel.can_run(rows, shape[1], shape[0])[0] else self.fallback
+
+
+def variants(scheme: str) -> Sequence[Kernel]:
+    """The kernels behind a scheme, best first; one that only explains itself where none is written."""
+    return VARIANTS.get(scheme) or (Unwritten(scheme, SCHEMES[scheme].format, SCHEMES[scheme].package),)
+
+
+def best_variant(scheme: str, device: torch.device) -> tuple[Kernel | None, str]:
+    """The first variant of the scheme's kernel that runs on the device, with its reason; or None with the reasons of all."""
+    reasons = []
+    for kernel in variants(scheme):
+        supported, reason = kernel.is_supported(device)
+        if supported:
+            return kernel, "; ".join(dict.fromkeys([reason, *reasons]))
+        reasons.append(reason)
+    return None, "; ".join(dict.fromkeys(reasons))
+
+
+def report(device: torch.device) -> dict[str, Verdict]:
+    """For every scheme, whether its kernel runs on the device and why."""
+    found = {scheme: best_variant(scheme, device) for scheme in SCHEMES}
+    return {scheme: (kernel is not None, reason) for scheme, (kernel, reason) in found.items()}
+
+
+def select(scheme: str, format_name: str, device: torch.device, may_substitute: bool = True) -> Selection:
+    """The kernel for weights of a format on a device.
+
+    scheme: a name from the table whose format is format_name, or `auto`.
+    may_substitute: whether another kernel of the same format may stand in for one that can't run here.
+    Raises KernelError, which says why the scheme can't run and which ones can.
+    """
+    fallback = variants(ORDER[format_name][-1])[-1]
+    wanted = ORDER[format_name] if scheme == AUTO else (scheme,)
+    reasons = []
+    for name in wanted:
+        kernel, reason = best_variant(name, device)
+        if kernel is not None:
+            return Selection(kernel, fallback, reason if scheme != AUTO else f"auto: {reason}")
+        reasons.append(f"{name} can't run here: {reason}")
+    if not may_substitute:
+        able = [name for name in schemes_of(format_name) if best_variant(name, device)[0] is not None]
+        raise KernelError(
+            f"{'; '.join(reasons)}. Schemes that read {format_name} and run on this machine: {', '.join(able)}. "
+            'Pick one of them, or set "missing_kernel" to "substitute" to let LightQuant take one.'
+        )
+    substitute = select(AUTO, format_name, device)
+    return substitute._replace(why=f"{'; '.join(reasons)}; {substitute.kernel.name} stands in for it ({substitute.why})")

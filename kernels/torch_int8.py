@@ -1,0 +1,88 @@
+"""`int8-torch`: int8-channel weights multiplied by torch._int_mm, with the scales and the bias applied after it.
+
+Accumulation is exact (int32), so the error against the oracle is the rounding of the output alone.
+"""
+
+import timeit
+from collections.abc import Callable
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+
+from ..formats import QuantizedWeight
+from .contract import Kernel, Rows, Verdict
+from .expand import Expanded
+from .operators import operator
+from .probe import small_check
+from .quantize_rows import pieces, quantize_rows, triton_kernels
+
+FEWEST_ROWS = 32
+"""torch._int_mm on CUDA refuses fewer than 17 rows and sizes not divisible by 8; both are padded with zeros."""
+
+PIECE_BYTES = 128 << 20
+"""int32 products that exist at once."""
+
+
+def _pad(x: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    return x if x.shape == (rows, columns) else F.pad(x, (0, columns - x.shape[1], 0, rows - x.shape[0]))
+
+
+def _up(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple
+
+
+def _fake(rows, row_scale, data, scale, bias, out_dtype):
+    return rows.new_empty((rows.shape[0], data.shape[0]), dtype=out_dtype)
+
+
+@operator("int8_mm_matmul(Tensor rows, Tensor row_scale, Tensor data, Tensor scale, Tensor? bias, ScalarType out_dtype) -> Tensor", _fake)
+def int8_mm_matmul(rows, row_scale, data, scale, bias, out_dtype):
+    """int32 products in pieces of rows, each rescaled into its place before the next."""
+    (count, inner), (outer, _) = rows.shape, data.shape
+    y = _fake(rows, row_scale, data, scale, bias, out_dtype)
+    weight = _pad(data, _up(outer, 8), _up(inner, 8))
+    triton_rows = triton_kernels(rows.device) if rows.is_cuda else None
+    for part in pieces(count, max(FEWEST_ROWS, PIECE_BYTES // (4 * weight.shape[0]))):
+        height = part.stop - part.start
+        padded = _pad(rows[part], max(height, FEWEST_ROWS), weight.shape[1])
+        products = torch._int_mm(padded, weight.t())[:height, :outer]
+        if triton_rows is not None and products.is_contiguous():
+            with torch.cuda.device(rows.device):
+                triton_rows.rescale(products, row_scale[part], scale, bias, y[part])
+            continue
+        scaled = products.float().mul_(row_scale[part]).mul_(scale.t())
+        y[part] = scaled if bias is None else scaled.add_(bias)
+    return y
+
+
+@cache
+def _times_slower_on_cpu() -> float:
+    """How many times longer torch._int_mm takes on this CPU than a float product: a fifth with VNNI, twenty times without."""
+    codes, floats = torch.ones(64, 1024, dtype=torch.int8), torch.ones(64, 1024)
+
+    def fastest(product: Callable[[], torch.Tensor]) -> float:
+        return min(timeit.repeat(product, number=1, repeat=5))
+
+    return fastest(lambda: torch._int_mm(codes, codes.t())) / fastest(lambda: floats @ floats.t())
+
+
+class IntMM(Kernel):
+    name, format, variant = "int8-torch", "int8-channel", "torch._int_mm, scales and bias after it"
+
+    def is_supported(self, device: torch.device) -> Verdict:
+        if device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) < (7, 5):
+            return False, "it needs int8 tensor cores (sm_75 and newer)"
+        if device.type == "cpu" and (ratio := _times_slower_on_cpu()) > 1:
+            return False, f"torch._int_mm is {ratio:.0f} times slower than a float product on this CPU, which has no int8 dot products"
+        return small_check(self, device) if device.type in ("cuda", "cpu") else (False, f"torch._int_mm does not exist on {device.type.upper()}")
+
+    def quantize(self, x: torch.Tensor) -> Rows:
+        return Rows(*quantize_rows(x, torch.int8))
+
+    def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
+        return int8_mm_matmul(rows.values, rows.scale, weight.data, weight.scale, bias, out_dtype)
+
+
+VARIANTS = (IntMM(), Expanded("int8-torch", "int8-channel", "no int8 products here"))
+"""Best first; the last one runs everywhere."""

@@ -1,0 +1,113 @@
+"""A checkpoint: what a file holds, in ComfyUI's names, with its quantized weights apart from the rest."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from ..errors import CheckpointError
+from ..formats import FORMATS, QuantizedWeight
+from ..schemes import schemes_of
+from .components import COMPONENTS, component_of
+from .foreign import describe_foreign
+
+Opener = Callable[[str], tuple[dict[str, torch.Tensor], dict[str, str]]]
+"""Path -> tensors (memory-mapped where the file allows it) and the file's metadata."""
+
+PREFIXES = ("model.diffusion_model.", "diffusion_model.")
+SPIECE = "spiece_model"
+"""The key under which ComfyUI's umt5 files carry the tokenizer."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One component as a file has it.
+
+    weights: the quantized weights by layer name (no ".weight"), as stored, scales in fp32.
+    tensors: every other tensor by key.
+    format: the name of the quantized weights' format; None if there are none.
+    spiece: the tokenizer, if the file carries one (uint8).
+    """
+
+    path: str
+    component: str
+    format: str | None
+    weights: Mapping[str, QuantizedWeight]
+    tensors: Mapping[str, torch.Tensor]
+    metadata: Mapping[str, str]
+    spiece: torch.Tensor | None = None
+
+
+def read(path: str, component: str, open_file: Opener) -> Checkpoint:
+    """Read the component's checkpoint at path.
+
+    Raises CheckpointError where the file can't be read, is another model, is not quantized in a format of the pack, or is damaged.
+    """
+    expected = COMPONENTS[component]
+    tensors, metadata = open_file(path)
+    tensors = _without_prefix(tensors)
+    naming = expected.naming_of(tensors)
+    if naming is None:
+        found = component_of(tensors)
+        what = f"a {found.title}" if found else describe_foreign(tensors)
+        raise _error(path, f"it is {what}, where a {expected.title} is needed. Pick another file, or the loader that fits this one.")
+    spiece = tensors.pop(SPIECE, None)
+    foreign = describe_foreign(tensors, only_quantization=True)
+    if foreign:
+        raise _error(path, foreign)
+    try:
+        tensors = naming.rename(tensors)
+        format_name, weights = _take_weights(tensors)
+    except CheckpointError as problem:
+        raise _error(path, str(problem)) from problem
+    return Checkpoint(path, component, format_name, weights, tensors, dict(metadata or {}), spiece)
+
+
+def not_quantized(checkpoint: Checkpoint) -> CheckpointError:
+    """The error for a float file where a quantized one is needed."""
+    component = COMPONENTS[checkpoint.component]
+    return _error(
+        checkpoint.path,
+        f"it is a {component.title} that is not quantized: none of its weights has a scale. Load it with ComfyUI's own node "
+        f'"{component.float_loader}", or pick one of LightX2V\'s fp8 or int8 files.',
+    )
+
+
+def scheme_does_not_fit(checkpoint: Checkpoint, scheme: str, scheme_format: str) -> str:
+    """The text for a scheme whose format is not the file's: names both and the schemes that do fit."""
+    return (
+        f"{os.path.basename(checkpoint.path)} is stored as {checkpoint.format}, but the scheme {scheme} reads {scheme_format}. "
+        f"Schemes that fit this file: {', '.join(schemes_of(checkpoint.format))}; or pick auto."
+    )
+
+
+def _error(path: str, problem: str) -> CheckpointError:
+    return CheckpointError(f"LightQuant can't load {path}: {problem}")
+
+
+def _without_prefix(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    for prefix in PREFIXES:
+        if any(key.startswith(prefix) for key in tensors):
+            return {key[len(prefix) :]: tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+    return dict(tensors)
+
+
+def _take_weights(tensors: dict[str, torch.Tensor]) -> tuple[str | None, dict[str, QuantizedWeight]]:
+    """Move the quantized weights and their scales out of tensors; each is checked against the file's one format."""
+    by_dtype = {format_.dtype: format_ for format_ in FORMATS.values()}
+    layers = {key.removesuffix(".weight"): by_dtype[t.dtype] for key, t in tensors.items() if key.endswith(".weight") and t.dtype in by_dtype}
+    formats = {format_.name for format_ in layers.values()}
+    if len(formats) > 1:
+        raise CheckpointError(f"its layers are stored in several formats ({', '.join(sorted(formats))}), and this version reads one a file")
+    weights = {}
+    for layer, format_ in layers.items():
+        data, scale = (tensors.pop(layer + suffix, None) for suffix in (format_.keys["data"], format_.keys["scale"]))
+        problem = format_.problem(data, scale)
+        if problem:
+            raise CheckpointError(f"the layer {layer} is damaged or of another format: {problem}. Download or convert the file again.")
+        weights[layer] = QuantizedWeight(data, scale.float())
+    orphans = sorted(key for key in tensors if key.endswith(".weight_scale"))
+    if orphans:
+        raise CheckpointError(f"it has scales without an 8-bit weight: {', '.join(orphans[:5])}. Download or convert the file again.")
+    return next(iter(formats), None), weights

@@ -1,0 +1,104 @@
+"""Opening files safely: what is damaged, foreign or dangerous is refused before anything is built from it."""
+
+import json
+import os
+import pickle
+import struct
+from collections.abc import Callable, Mapping
+
+import torch
+
+from ..errors import CheckpointError
+from .checkpoint import Opener
+
+SAFETENSORS = (".safetensors", ".sft")
+PICKLED = (".pth", ".pt", ".bin", ".ckpt")
+
+_DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2, "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+}  # fmt: skip
+"""safetensors' dtype names that occur in model files; any other is reported as uint8, which no format of the pack uses."""
+
+
+def opener(open_safetensors: Opener) -> Opener:
+    """An opener for every kind of file the pack reads, which leaves .safetensors to the given function once their frame has been checked."""
+
+    def open_file(path: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+        _check_readable(path)
+        if path.lower().endswith(SAFETENSORS):
+            safetensors_header(path)
+            return open_safetensors(path)
+        return open_pickled(path), {}
+
+    return open_file
+
+
+def dtypes_in(path: str) -> Mapping[str, torch.dtype]:
+    """The dtype of every tensor in a file, without reading the tensors."""
+    _check_readable(path)
+    if path.lower().endswith(SAFETENSORS):
+        return {key: _DTYPES.get(entry["dtype"], torch.uint8) for key, entry in safetensors_header(path).items() if key != "__metadata__"}
+    return {key: tensor.dtype for key, tensor in open_pickled(path).items()}
+
+
+def safetensors_header(path: str) -> dict[str, dict]:
+    """The header of a safetensors file: key -> dtype, shape, data_offsets. Raises CheckpointError unless the file is as long as it says."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if length > size - 8:
+            raise _damaged(path, "it is not a safetensors file, or only its beginning is there")
+        try:
+            header = json.loads(file.read(length))
+        except ValueError as problem:
+            raise _damaged(path, f"its header can't be read ({problem})") from problem
+    end = 8 + length + max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
+    if end > size:
+        raise _damaged(path, f"it ends after {size} bytes, where its header promises {end}")
+    return header
+
+
+def open_pickled(path: str) -> dict[str, torch.Tensor]:
+    """The tensors of a torch.save file, memory-mapped. Nothing but tensors and plain containers is ever unpickled."""
+    load: Callable = torch.load
+    try:
+        try:
+            content = load(path, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError as problem:
+            if "mmap" not in str(problem):
+                raise
+            content = load(path, map_location="cpu", weights_only=True)  # files from before torch 1.6 can't be mapped
+    except pickle.UnpicklingError as problem:
+        raise CheckpointError(
+            f"LightQuant refuses {path}: it holds more than tensors, and loading it would run code from the file "
+            f"({str(problem).strip().splitlines()[0]}). Get the file from a source you trust, as .safetensors if there is one."
+        ) from problem
+    except (RuntimeError, EOFError, OSError, ValueError) as problem:
+        raise _damaged(path, f"torch can't read it ({str(problem).strip().splitlines()[0]})") from problem
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"LightQuant can't load {path}: it holds a {type(content).__name__}, where a dictionary of tensors is needed.")
+    others = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
+    if others:
+        raise CheckpointError(f"LightQuant can't load {path}: these of its entries are no tensors: {', '.join(others[:5])}. Pick a model file.")
+    return dict(content)
+
+
+def _check_readable(path: str) -> None:
+    if not os.path.isfile(path):
+        raise CheckpointError(f"LightQuant can't load {path}: there is no such file. Pick one from the list, or refresh the list (R).")
+    if os.path.getsize(path) == 0:
+        raise _damaged(path, "it is empty")
+    with open(path, "rb") as file:
+        magic = file.read(4)
+    if magic == b"GGUF":
+        raise CheckpointError(f"LightQuant can't load {path}: it is a GGUF file. Load it with a GGUF loader, or pick one of LightX2V's fp8 or int8 files.")
+    if not path.lower().endswith(SAFETENSORS + PICKLED):
+        raise CheckpointError(f"LightQuant can't load {path}: it is neither .safetensors nor .pth. Pick a model file.")
+
+
+def _damaged(path: str, problem: str) -> CheckpointError:
+    return CheckpointError(f"LightQuant can't load {path}: {problem}. The file is damaged or its download was cut off: fetch it again.")

@@ -1,0 +1,77 @@
+"""umt5's tokenizer, which LightX2V's `.pth` files do not carry."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+
+from ..errors import CheckpointError
+from .checkpoint import SPIECE, Checkpoint
+
+MODEL_FILE = ".model"
+BESIDE = (os.path.join("google", "umt5-xxl", "spiece.model"), "spiece.model")
+"""Where a Wan folder keeps it, relative to the checkpoint's folder."""
+
+PAD, END = 0, 1
+
+
+class Tokenizer(NamedTuple):
+    """model: the serialized sentencepiece model, uint8; source: where it came from, for the log."""
+
+    model: torch.Tensor
+    source: str
+
+
+def find_tokenizer(
+    checkpoint: Checkpoint, chosen: str | None, files: Sequence[str], read_spiece: Callable[[str], torch.Tensor | None]
+) -> Tokenizer:
+    """The tokenizer for a T5 checkpoint: the chosen file, else the checkpoint's own, else one beside it, else one among `files`.
+
+    read_spiece: path of a ComfyUI umt5 file -> its tokenizer, or None if it carries none.
+    Raises CheckpointError where there is none, or where it is not umt5's.
+    """
+    if chosen:
+        model = _from_file(chosen, read_spiece)
+        if model is None:
+            raise CheckpointError(f"LightQuant found no tokenizer in {chosen}. Pick a sentencepiece .model file, or a ComfyUI umt5 file that carries one.")
+        return _checked(Tokenizer(model, chosen), checkpoint)
+    if checkpoint.spiece is not None:
+        return _checked(Tokenizer(checkpoint.spiece, checkpoint.path), checkpoint)
+    beside = [os.path.join(os.path.dirname(checkpoint.path), place) for place in BESIDE]
+    for path in [*filter(os.path.isfile, beside), *files]:
+        model = _from_file(path, read_spiece)
+        if model is not None:
+            return _checked(Tokenizer(model, path), checkpoint)
+    raise CheckpointError(
+        f"LightQuant found no tokenizer for {checkpoint.path}: the file carries none, there is none at {' or '.join(beside)}, and none of the "
+        f"{len(files)} text encoder files holds one. Put google/umt5-xxl/spiece.model of the Wan model beside the file, or pick a tokenizer."
+    )
+
+
+def _from_file(path: str, read_spiece: Callable[[str], torch.Tensor | None]) -> torch.Tensor | None:
+    if not path.lower().endswith(MODEL_FILE):
+        return read_spiece(path)
+    with open(path, "rb") as file:
+        return torch.frombuffer(bytearray(file.read()), dtype=torch.uint8)
+
+
+def _checked(tokenizer: Tokenizer, checkpoint: Checkpoint) -> Tokenizer:
+    """The tokenizer, if its vocabulary is one that the model's embedding can take; a wrong one would give a wrong picture without a word."""
+    import sentencepiece
+
+    processor = sentencepiece.SentencePieceProcessor()
+    try:
+        processor.LoadFromSerializedProto(tokenizer.model.numpy().tobytes())
+    except RuntimeError as problem:
+        raise CheckpointError(f"LightQuant can't read the tokenizer in {tokenizer.source}: it is no sentencepiece model. Pick another.") from problem
+    words = checkpoint.tensors["shared.weight"].shape[0]
+    if processor.pad_id() != PAD or processor.eos_id() != END or processor.get_piece_size() > words:
+        raise CheckpointError(
+            f"The tokenizer in {tokenizer.source} is not this model's: it has {processor.get_piece_size()} pieces, pad {processor.pad_id()} and end "
+            f"{processor.eos_id()}, where {os.path.basename(checkpoint.path)} has {words} embeddings and needs pad {PAD} and end {END}. Pick umt5-xxl's."
+        )
+    return tokenizer
+
+
+__all__ = ["MODEL_FILE", "SPIECE", "Tokenizer", "find_tokenizer"]

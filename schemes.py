@@ -1,0 +1,46 @@
+"""The schemes: the names a user picks, each one format and one kernel. The first nine are LightX2V's and may not change."""
+
+from typing import NamedTuple
+
+
+class Scheme(NamedTuple):
+    """One row of the table.
+
+    name: what workflows, configurations and files call it.
+    format: how the weight is stored.
+    package: where the kernel comes from, as a user would search for it.
+    runs_on: the hardware it can run on, and why not elsewhere.
+    """
+
+    name: str
+    format: str
+    package: str
+    runs_on: str
+
+
+_TABLE = (
+    Scheme("fp8-vllm", "fp8-channel", "vllm", "sm_89 and newer: RTX 40 and 50, Hopper, Blackwell; older GPUs have no fp8 products"),
+    Scheme("int8-vllm", "int8-channel", "vllm", "sm_75 to sm_90: RTX 20 to 40, A100, Hopper; vLLM has no int8 product for Blackwell"),
+    Scheme("fp8-sgl", "fp8-channel", "sglang-kernel", "sm_89 and newer: RTX 40 and 50, Hopper, Blackwell; older GPUs have no fp8 products"),
+    Scheme("int8-sgl", "int8-channel", "sglang-kernel", "sm_75 (fp16 only) to sm_90: RTX 20 to 40, A100, Hopper; not implemented for Blackwell"),
+    Scheme("fp8-q8f", "fp8-channel", "q8_kernels", "sm_89: RTX 40, L40S; the package is built for that GPU alone and writes bf16 only"),
+    Scheme("int8-q8f", "int8-channel", "q8_kernels", "sm_89: RTX 40, L40S; forks of the package build for others"),
+    Scheme("int8-torchao", "int8-channel", "torchao", "any CUDA GPU with int8 tensor cores (sm_75 and newer), and the CPU"),
+    Scheme("int4-g128-marlin", "int4-g128", "Marlin", "sm_80 and newer: RTX 30 to 50, A100, Hopper (not tuned for it), Blackwell"),
+    Scheme("fp8-b128-deepgemm", "fp8-b128", "DeepGEMM", "sm_90 and sm_100: Hopper and data-centre Blackwell; it has no kernels for RTX cards"),
+    Scheme("fp8-torch", "fp8-channel", "torch", "everything; fp8 products on sm_89 and newer, elsewhere the weight is expanded piece by piece"),
+    Scheme("int8-torch", "int8-channel", "torch", "everything; int8 products on sm_75 and newer and the CPU, elsewhere the weight is expanded piece by piece"),
+)
+
+SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in _TABLE}
+
+AUTO = "auto"
+"""Not a scheme: the fastest one for this GPU, these packages and the checkpoint's format."""
+
+ENCODER_ALIASES = {"fp8": "fp8-sgl", "int8": "int8-vllm"}
+"""What LightX2V's configurations call two schemes of the T5 and CLIP encoders."""
+
+
+def schemes_of(format_name: str) -> list[str]:
+    """The names of the schemes that read this format, in the table's order."""
+    return [scheme.name for scheme in SCHEMES.values() if scheme.format == format_name]

@@ -1,0 +1,175 @@
+"""Small models of the true architectures, in LightX2V's own file layouts: what the demo, the tests and the benchmarks run on.
+
+The weights look like real ones (row magnitudes over two decades, heavy tails, a few outlier columns): on plain Gaussian rows, whose scales are
+nearly equal, a scale applied to the wrong row would hardly show.
+"""
+
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from lightquant.formats import FORMATS
+from safetensors.torch import save_file
+
+Tensors = dict[str, torch.Tensor]
+
+TEXT_WIDTH, IMAGE_WIDTH, LATENT_CHANNELS, PATCH = 4096, 1280, 16, (1, 2, 2)
+"""Fixed by the Wan family, whatever the size of the rest."""
+
+QUANTIZED = {
+    "dit": r"blocks\.\d+\.(self_attn|cross_attn|ffn)\.[^.]+\.weight",
+    "t5": r"blocks\.\d+\.(attn|ffn)\..+\.weight",
+    "clip": r"visual\.transformer\.\d+\.(attn|mlp)\..+\.weight",
+}
+"""The tensors that LightX2V's converter quantizes, where they have two dimensions."""
+
+
+class Weights:
+    """Draws weights from one seeded stream."""
+
+    def __init__(self, seed: int):
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def normal(self, *shape: int, std: float = 1.0, mean: float = 0.0) -> torch.Tensor:
+        return torch.randn(shape, generator=self._generator) * std + mean
+
+    def matrix(self, out_features: int, in_features: int, gain: float = 1.0) -> torch.Tensor:
+        """[N, K] with heavy tails, row magnitudes over two decades and one outlier column in 64; its outputs are about `gain` times its inputs."""
+        body = self.normal(out_features, in_features)
+        body = body * (1.0 + 0.3 * self.normal(out_features, in_features).abs() ** 3)
+        rows = 10 ** (2 * torch.rand(out_features, 1, generator=self._generator) - 1)
+        columns = torch.ones(in_features)
+        columns[torch.randperm(in_features, generator=self._generator)[: max(1, in_features // 64)]] = 8.0
+        weight = body * rows * columns
+        return weight * (gain / weight.square().sum(dim=1).mean().sqrt())
+
+    def linear(self, tensors: Tensors, name: str, out_features: int, in_features: int, bias: bool = True, gain: float = 1.0) -> None:
+        tensors[name + ".weight"] = self.matrix(out_features, in_features, gain)
+        if bias:
+            tensors[name + ".bias"] = self.normal(out_features, std=0.1)
+
+    def norm(self, tensors: Tensors, name: str, width: int, bias: bool = True) -> None:
+        tensors[name + ".weight"] = self.normal(width, std=0.1, mean=1.0)
+        if bias:
+            tensors[name + ".bias"] = self.normal(width, std=0.1)
+
+
+def dit(image_to_video: bool = False, width: int = 256, ffn: int = 512, blocks: int = 2, seed: int = 0) -> Tensors:
+    """A Wan2.1 DiT in Wan's names, fp32; width must be a multiple of 128 (heads are 128 wide)."""
+    draw, tensors = Weights(seed), {}
+    channels = 36 if image_to_video else LATENT_CHANNELS
+    tensors["patch_embedding.weight"] = draw.normal(width, channels, *PATCH, std=(channels * 4) ** -0.5)
+    tensors["patch_embedding.bias"] = draw.normal(width, std=0.1)
+    draw.linear(tensors, "text_embedding.0", width, TEXT_WIDTH)
+    draw.linear(tensors, "text_embedding.2", width, width)
+    draw.linear(tensors, "time_embedding.0", width, 256)
+    draw.linear(tensors, "time_embedding.2", width, width)
+    draw.linear(tensors, "time_projection.1", 6 * width, width, gain=0.5)
+    if image_to_video:
+        draw.norm(tensors, "img_emb.proj.0", IMAGE_WIDTH)
+        draw.linear(tensors, "img_emb.proj.1", IMAGE_WIDTH, IMAGE_WIDTH)
+        draw.linear(tensors, "img_emb.proj.3", width, IMAGE_WIDTH)
+        draw.norm(tensors, "img_emb.proj.4", width)
+    for block in range(blocks):
+        name = f"blocks.{block}."
+        tensors[name + "modulation"] = draw.normal(1, 6, width, std=0.3)
+        for attention in ("self_attn", "cross_attn"):
+            for letter in "qkvo":
+                draw.linear(tensors, f"{name}{attention}.{letter}", width, width)
+            for letter in "qk":
+                draw.norm(tensors, f"{name}{attention}.norm_{letter}", width, bias=False)
+        if image_to_video:
+            for letter in "kv":
+                draw.linear(tensors, f"{name}cross_attn.{letter}_img", width, width)
+            draw.norm(tensors, name + "cross_attn.norm_k_img", width, bias=False)
+        draw.norm(tensors, name + "norm3", width)
+        draw.linear(tensors, name + "ffn.0", ffn, width)
+        draw.linear(tensors, name + "ffn.2", width, ffn)
+    tensors["head.modulation"] = draw.normal(1, 2, width, std=0.3)
+    draw.linear(tensors, "head.head", LATENT_CHANNELS * 4, width)
+    return tensors
+
+
+def t5(words: int = 320, width: int = TEXT_WIDTH, ffn: int = 256, heads: int = 2, blocks: int = 2, seed: int = 1) -> Tensors:
+    """A umt5 encoder in Wan's names, fp32; heads are 64 wide."""
+    draw, tensors = Weights(seed), {}
+    tensors["token_embedding.weight"] = draw.normal(words, width)
+    for block in range(blocks):
+        name, inner = f"blocks.{block}.", heads * 64
+        draw.norm(tensors, name + "norm1", width, bias=False)
+        for letter, (rows, columns) in {"q": (inner, width), "k": (inner, width), "v": (inner, width), "o": (width, inner)}.items():
+            # umt5 does not divide its logits by the head's width, so its q and k are small.
+            draw.linear(tensors, f"{name}attn.{letter}", rows, columns, bias=False, gain=0.35 if letter in "qk" else 1.0)
+        draw.norm(tensors, name + "norm2", width, bias=False)
+        draw.linear(tensors, name + "ffn.gate.0", ffn, width, bias=False)
+        draw.linear(tensors, name + "ffn.fc1", ffn, width, bias=False)
+        draw.linear(tensors, name + "ffn.fc2", width, ffn, bias=False)
+        tensors[name + "pos_embedding.embedding.weight"] = draw.normal(32, heads)
+    draw.norm(tensors, "norm", width, bias=False)
+    return tensors
+
+
+def clip(width: int = IMAGE_WIDTH, mlp: int = 512, layers: int = 3, image: int = 224, patch: int = 14, seed: int = 2) -> Tensors:
+    """The vision half of Wan's open-clip model in Wan's names, fp32; heads are 80 wide."""
+    draw, tensors = Weights(seed), {"log_scale": torch.tensor(4.6052)}
+    tensors["visual.patch_embedding.weight"] = draw.normal(width, 3, patch, patch, std=(3 * patch * patch) ** -0.5)
+    tensors["visual.cls_embedding"] = draw.normal(1, 1, width, std=0.2)
+    tensors["visual.pos_embedding"] = draw.normal(1, (image // patch) ** 2 + 1, width, std=0.2)
+    draw.norm(tensors, "visual.pre_norm", width)
+    for layer in range(layers):
+        name = f"visual.transformer.{layer}."
+        draw.norm(tensors, name + "norm1", width)
+        draw.linear(tensors, name + "attn.to_qkv", 3 * width, width)
+        draw.linear(tensors, name + "attn.proj", width, width)
+        draw.norm(tensors, name + "norm2", width)
+        draw.linear(tensors, name + "mlp.0", mlp, width)
+        draw.linear(tensors, name + "mlp.2", width, mlp)
+    draw.norm(tensors, "visual.post_norm", width)
+    tensors["visual.head"] = draw.normal(width, 1024, std=width**-0.5)
+    return tensors
+
+
+def quantized(tensors: Mapping[str, torch.Tensor], component: str, format_name: str, dtype: torch.dtype = torch.float32) -> Tensors:
+    """The tensors as LightX2V's converter would write them: quantized weights with fp32 scales, the rest in dtype."""
+    format_ = FORMATS[format_name]
+    out: Tensors = {}
+    for key, tensor in tensors.items():
+        if tensor.ndim == 2 and re.fullmatch(QUANTIZED[component], key):
+            stored = format_.quantize(tensor)
+            out[key] = stored.data
+            out[key.removesuffix(".weight") + format_.keys["scale"]] = stored.scale
+        else:
+            out[key] = tensor.to(dtype)
+    return out
+
+
+def save(tensors: Mapping[str, torch.Tensor], path: Path) -> Path:
+    """Write the tensors as .safetensors or, like LightX2V's encoders, as a torch.save dictionary (.pth)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".safetensors":
+        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, path)
+    else:
+        torch.save(dict(tensors), path)
+    return path
+
+
+SENTENCES = (
+    "a cat walks over the sunny roof while a small dog sleeps below",
+    "the slow river bends around old stones under a pale morning sky",
+    "two children run along the beach with a bright red kite",
+    "rain falls on the quiet street, lamps shine in the dark water",
+)
+
+
+def spiece(words: int = 300) -> bytes:
+    """A real sentencepiece model with umt5's special ids (pad 0, end 1, unknown 2), trained on a handful of sentences."""
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES * 50), model_writer=model, vocab_size=words, hard_vocab_limit=False, model_type="unigram",
+        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2,
+    )  # fmt: skip
+    return model.getvalue()
