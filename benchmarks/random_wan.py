@@ -1,0 +1,111 @@
+"""Wan2.1-T2V-14B at full size with random weights, drawn on the GPU layer by layer, in every storage that is compared.
+
+Random weights say nothing about picture quality; they have the true shapes, so time and memory are the true ones, and the arithmetic error of a
+quantized linear is that of its operands' distribution, which is why there are two.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+
+import torch
+from lightquant.formats import FORMATS
+
+DIM, FFN, BLOCKS, TEXT, FREQUENCIES, OUT = 5120, 13824, 40, 4096, 256, 64
+
+Tensors = dict[str, torch.Tensor]
+
+
+def shapes(blocks: int = BLOCKS) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Every key of the model with its shape, in Wan's names."""
+    yield "patch_embedding.weight", (DIM, 16, 1, 2, 2)
+    yield "patch_embedding.bias", (DIM,)
+    sizes = {
+        "text_embedding.0": (DIM, TEXT), "text_embedding.2": (DIM, DIM), "time_embedding.0": (DIM, FREQUENCIES), "time_embedding.2": (DIM, DIM),
+        "time_projection.1": (6 * DIM, DIM), "head.head": (OUT, DIM),
+    }  # fmt: skip
+    for block in range(blocks):
+        name = f"blocks.{block}."
+        yield name + "modulation", (1, 6, DIM)
+        yield from ((f"{name}norm3.{part}", (DIM,)) for part in ("weight", "bias"))
+        for attention in ("self_attn", "cross_attn"):
+            yield from ((f"{name}{attention}.norm_{letter}.weight", (DIM,)) for letter in "qk")
+            sizes.update({f"{name}{attention}.{letter}": (DIM, DIM) for letter in "qkvo"})
+        sizes.update({name + "ffn.0": (FFN, DIM), name + "ffn.2": (DIM, FFN)})
+    yield "head.modulation", (1, 2, DIM)
+    for layer, shape in sizes.items():
+        yield layer + ".weight", shape
+        yield layer + ".bias", shape[:1]
+
+
+def is_quantized(key: str, shape: tuple[int, ...]) -> bool:
+    """Whether LightX2V's converter quantizes this tensor."""
+    return len(shape) == 2 and key.startswith("blocks.") and key.split(".")[2] in ("self_attn", "cross_attn", "ffn")
+
+
+def draw(key: str, shape: tuple[int, ...], index: int, heavy: bool) -> torch.Tensor:
+    """One fp32 tensor on the GPU, the same for the same index.
+
+    heavy: rows over two decades, heavy tails, outlier columns; and a modulation with a few large channels, which gives such activations.
+    """
+    generator = torch.Generator("cuda").manual_seed(index)
+
+    def normal(*size: int) -> torch.Tensor:
+        return torch.randn(size, generator=generator, device="cuda")
+
+    if key.endswith(".bias"):
+        return normal(*shape) * 0.02
+    if "norm" in key:
+        return 1 + 0.02 * normal(*shape)
+    if "modulation" in key:
+        value = normal(*shape) * 0.2
+        return torch.where(torch.rand(shape, generator=generator, device="cuda") < 0.002, value * 200, value) if heavy and "blocks" in key else value
+    weight = normal(*shape)
+    if heavy and len(shape) == 2:
+        weight *= 1 + 0.3 * normal(*shape).abs_() ** 3
+        weight *= 10 ** (2 * torch.rand(shape[0], 1, generator=generator, device="cuda") - 1)
+        weight[:, torch.rand(shape[1], generator=generator, device="cuda") < 1 / 64] *= 8
+    return weight / (weight.flatten(1).square().sum(1).mean().sqrt())
+
+
+def _tag(format_name: str) -> torch.Tensor:
+    return torch.tensor(list(json.dumps({"format": format_name}).encode()), dtype=torch.uint8)
+
+
+def _core_fp8(weight: torch.Tensor) -> Tensors:
+    scale = weight.abs().max() / 448
+    return {".weight": (weight / scale).clamp_(-448, 448).to(torch.float8_e4m3fn), ".weight_scale": scale, ".comfy_quant": _tag("float8_e4m3fn")}
+
+
+def _core_int8(weight: torch.Tensor) -> Tensors:
+    return {**_format("int8-channel")(weight), ".comfy_quant": _tag("int8_tensorwise")}
+
+
+def _format(name: str) -> Callable[[torch.Tensor], Tensors]:
+    def store(weight: torch.Tensor) -> Tensors:
+        stored = FORMATS[name].quantize(weight)
+        return {".weight": stored.data, ".weight_scale": stored.scale}
+
+    return store
+
+
+STORAGES: dict[str, Callable[[torch.Tensor], Tensors]] = {
+    "bf16": lambda weight: {".weight": weight.to(torch.bfloat16)},
+    "core-fp8": _core_fp8,
+    "core-int8": _core_int8,
+    "fp8-channel": _format("fp8-channel"),
+    "int8-channel": _format("int8-channel"),
+}
+"""Name -> what is stored of a float weight, by the suffix of its key: ComfyUI core's own two, LightX2V's two, and the float model."""
+
+
+def model(storage: str, heavy: bool, blocks: int = BLOCKS) -> Tensors:
+    """The whole model in a storage, on the CPU; what is not quantized is bf16."""
+    tensors: Tensors = {}
+    for index, (key, shape) in enumerate(shapes(blocks)):
+        value = draw(key, shape, index, heavy)
+        if is_quantized(key, shape):
+            parts = {key.removesuffix(".weight") + suffix: part for suffix, part in STORAGES[storage](value).items()}
+        else:
+            parts = {key: value.to(torch.bfloat16)}
+        tensors.update({name: part.cpu() for name, part in parts.items()})
+    return tensors
