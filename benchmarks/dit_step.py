@@ -1,15 +1,18 @@
-"""Whole steps of Wan2.1-T2V-14B, 832x480x81, cfg 1: this pack against ComfyUI core in one process, memory mode and run.
+"""Whole steps of Wan2.1-T2V-14B, 832x480x81, cfg 1: this pack against ComfyUI core, one after the other on one machine, in the same memory mode.
 
     python benchmarks/dit_step.py --comfyui /path/to/ComfyUI --out benchmarks/results/NAME.json
 
 For each variant: seconds a step (every raw sample), the driver's peak VRAM above an idle context, seconds from the file to the end of the first step,
-the relative error of the first prediction and of the sampled latents against bf16, and whether a second run gives the same latents bit for bit.
+the relative error of the first prediction against bf16 for several seeds and of the sampled latents, and whether the second run of the process gives
+the latents of the first, bit for bit.
 """
 
 import argparse
-import gc
 import itertools
+import json
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -27,6 +30,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--blocks", type=int, default=40)
     parser.add_argument("--latent", type=int, nargs=3, default=[21, 60, 104], metavar=("T", "H", "W"))
+    parser.add_argument("--child", nargs=2, metavar=("VARIANT", "WEIGHTS"), help="measure one variant in this process (used by the script itself)")
     return parser.parse_args()
 
 
@@ -37,7 +41,10 @@ VARIANTS = {
     "core-int8": "core-int8",
     "lightquant-int8-torch": "int8-channel",
 }
-"""Variant -> the storage of its file."""
+"""Variant -> the storage of its file. bf16 comes first: the others are compared with what it leaves in the folder."""
+
+TIMED_SEED, MORE_SEEDS = 7, (1, 2, 3, 4)
+"""One model's error on one input varies by a tenth from seed to seed, so it is averaged over several."""
 
 
 def load(variant: str, tensors: dict, path: Path):
@@ -55,87 +62,83 @@ def load(variant: str, tensors: dict, path: Path):
     return load_quantized(Request("dit", str(path), scheme=variant.removeprefix("lightquant-"), dtype="bf16", may_substitute=False)).model
 
 
-def sample(model, conditioning, options: argparse.Namespace, ended: list[float], predictions: list):
-    """Sample once; notes the end of each step and the first prediction. Returns the latents."""
+def sample(model, seed: int, steps: int, options: argparse.Namespace, heavy: bool):
+    """Sample once. Returns the latents, the first step's prediction (both fp32, on the CPU) and the times at which the steps ended."""
     import comfy.sample
+    import random_wan
     import torch
 
-    latent = torch.zeros(1, 16, *options.latent)
+    predictions, ended = [], []
 
     def step_done(step: int, prediction: torch.Tensor, *_) -> None:
         torch.cuda.synchronize()
         ended.append(time.perf_counter())
-        if step == 0:
-            predictions.append(prediction.float().cpu())
+        predictions.append(prediction.float().cpu() if step == 0 else None)
 
-    noise = comfy.sample.prepare_noise(latent, 7)
-    return comfy.sample.sample(
-        model, noise, options.steps, 1.0, "euler", "simple", conditioning, conditioning, latent, callback=step_done, disable_pbar=True, seed=7
-    )
+    text = torch.randn(1, 512, random_wan.TEXT, generator=torch.Generator().manual_seed(seed)) * (0.5 if heavy else 0.1)
+    latent = torch.zeros(1, 16, *options.latent)
+    latents = comfy.sample.sample(
+        model, comfy.sample.prepare_noise(latent, seed), steps, 1.0, "euler", "simple", [[text, {}]], [[text, {}]], latent,
+        callback=step_done, disable_pbar=True, seed=seed,
+    )  # fmt: skip
+    return latents.float().cpu(), predictions[0], ended
 
 
-def measure(variant: str, heavy: bool, options: argparse.Namespace, vram: host.VRAM, reference: dict) -> dict:
-    """One row of the result; the bf16 row fills `reference`, which must come first."""
-    import comfy.model_management
+def measure(variant: str, weights: str, options: argparse.Namespace) -> dict:
+    """One row of the result, in a process of its own: its VRAM is its own, and its first run is a process's first."""
+    host.start_comfyui(options.comfyui)
     import random_wan
     import torch
     from lightquant.kernels.reference import relative_error
     from safetensors.torch import save_file
 
-    tensors = random_wan.model(VARIANTS[variant], heavy, options.blocks)
-    path = Path(options.folder) / f"{variant}.safetensors"
-    if variant != "bf16":
-        save_file(tensors, path)
-        tensors = {}
-    torch.cuda.empty_cache()
-    conditioning = [[torch.randn(1, 512, random_wan.TEXT, generator=torch.Generator().manual_seed(3)) * (0.5 if heavy else 0.1), {}]]
-    row: dict = {"variant": variant, "weights": "heavy" if heavy else "gaussian"}
-    runs, predictions = [], []
-    for run in range(2):
+    heavy, folder = weights == "heavy", Path(options.folder)
+    vram = host.VRAM()
+    row: dict = {"variant": variant, "weights": weights}
+    with torch.inference_mode():
+        tensors, path = random_wan.model(VARIANTS[variant], heavy, options.blocks), folder / f"{variant}.safetensors"
+        if variant != "bf16":
+            save_file(tensors, path)
+            tensors = {}
+        torch.cuda.empty_cache()
         vram.restart()
-        start, ended = time.perf_counter(), []
-        if run == 0:
-            model = load(variant, tensors, path)
-        runs.append(sample(model, conditioning, options, ended, predictions))
-        if run == 0 and variant != "bf16":
-            row["file_gb"] = path.stat().st_size / 1e9
-            row["file_to_first_step_s"] = ended[0] - start
-        row.setdefault("step_s", []).extend(later - earlier for earlier, later in itertools.pairwise(ended))
-        row.setdefault("peak_gib", []).append(vram.peak_gib())
-    row["median_step_s"] = statistics.median(row["step_s"])
-    row["second_run_identical"] = torch.equal(*runs)
-    if variant == "bf16":
-        reference.update(prediction=predictions[0], latents=runs[0])
-    if reference:
-        row["error_first_prediction"] = relative_error(predictions[0], reference["prediction"])
-        row["error_latents"] = relative_error(runs[0], reference["latents"])
-    del model, tensors
-    comfy.model_management.unload_all_models()
-    gc.collect()
-    comfy.model_management.soft_empty_cache()
+        start = time.perf_counter()
+        model = load(variant, tensors, path)
+        latents, prediction, ended = sample(model, TIMED_SEED, options.steps, options, heavy)
+        if variant != "bf16":
+            row |= {"file_gb": path.stat().st_size / 1e9, "file_to_first_step_s": ended[0] - start}
+        again, _, ended_again = sample(model, TIMED_SEED, options.steps, options, heavy)
+        row["step_s"] = [later - earlier for times in (ended, ended_again) for earlier, later in itertools.pairwise(times)]
+        row |= {"median_step_s": statistics.median(row["step_s"]), "peak_gib": vram.peak_gib(), "second_run_identical": torch.equal(latents, again)}
+        seen = [prediction, *(sample(model, seed, 1, options, heavy)[1] for seed in MORE_SEEDS)]
+        reference = folder / f"reference-{weights}.pt"
+        if variant == "bf16":
+            torch.save((seen, latents), reference)
+        expected, expected_latents = torch.load(reference)
+        row["errors_of_predictions"] = [relative_error(*pair) for pair in zip(seen, expected, strict=True)]
+        row["mean_error"] = statistics.mean(row["errors_of_predictions"])
+        row["error_of_latents"] = relative_error(latents, expected_latents)
     path.unlink(missing_ok=True)
-    return row
+    return row | {"environment": host.environment(options.commit)}
 
 
 def main() -> None:
     options = parse()
-    host.start_comfyui(options.comfyui)
-    import torch
-
     Path(options.folder).mkdir(parents=True, exist_ok=True)
-    vram = host.VRAM()
-    result = {"what": "Wan2.1-T2V-14B, random weights, cfg 1", "environment": host.environment(options.commit), "options": vars(options), "rows": []}
-    with torch.inference_mode():
-        for weights in options.weights:
-            reference: dict = {}
-            for variant in options.variants:
-                started = time.perf_counter()
-                row = measure(variant, weights == "heavy", options, vram, reference)
-                result["rows"].append(row)
-                host.write(options.out, result)
-                shown = {key: round(value, 5) if isinstance(value, float) else value for key, value in row.items() if key != "step_s"}
-                print(f"{time.perf_counter() - started:5.0f} s", shown, flush=True)
-    vram.stop()
+    if options.child:
+        variant, weights = options.child
+        host.write(options.out, measure(variant, weights, options))
+        return
+    result = {"what": "Wan2.1-T2V-14B, random weights, cfg 1", "options": vars(options), "rows": []}
+    for weights, variant in itertools.product(options.weights, options.variants):
+        started, part = time.perf_counter(), f"{options.folder}/row.json"
+        subprocess.run([sys.executable, *sys.argv, "--out", part, "--child", variant, weights], check=True)
+        row = json.loads(Path(part).read_text())
+        result["environment"] = row.pop("environment") | {"command": " ".join(sys.argv)}
+        result["rows"].append(row)
+        host.write(options.out, result)
+        shown = {key: round(value, 5) if isinstance(value, float) else value for key, value in row.items() if not isinstance(value, list)}
+        print(f"{time.perf_counter() - started:5.0f} s", shown, flush=True)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,10 @@ class Kernel(ABC):
         """Whether the kernel takes a product of this shape."""
         return True, "any shape"
 
+    def tolerance(self, dtype: torch.dtype) -> float:
+        """The largest relative error against the oracle that outputs of this dtype may have."""
+        return 1e-5 if dtype is torch.float32 else 0.004
+
     @abstractmethod
     def quantize(self, x: torch.Tensor) -> Rows:
         """Activations [M, K] in bf16, fp16 or fp32, as this kernel's products take them."""

@@ -9,8 +9,6 @@ from . import reference
 from .contract import Kernel, Verdict
 
 ROWS, IN_FEATURES, OUT_FEATURES = 48, 64, 96
-TOLERANCE = 0.008
-
 
 @cache
 def small_check(kernel: Kernel, device: torch.device) -> Verdict:
@@ -24,6 +22,6 @@ def small_check(kernel: Kernel, device: torch.device) -> Verdict:
         error = reference.relative_error(kernel.linear(x, stored, bias), reference.linear(kernel, x, stored, bias))
     except (RuntimeError, NotImplementedError, ValueError) as problem:
         return False, f"{kernel.variant} fails here: {str(problem).splitlines()[0]}"
-    if error > TOLERANCE:
+    if error > kernel.tolerance(x.dtype):
         return False, f"{kernel.variant} is wrong here: relative error {error:.3g}"
     return True, kernel.variant

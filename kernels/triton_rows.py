@@ -27,7 +27,7 @@ def _store_codes(values, offsets, mask, x, inverse, to_int: tl.constexpr):
 
 
 @triton.jit
-def _quantize_row(x_ptr, values_ptr, scale_ptr, columns, limit, smallest, block: tl.constexpr, single: tl.constexpr, to_int: tl.constexpr):
+def _quantize_row(x_ptr, values_ptr, scale_ptr, columns, limit, smallest, block: tl.constexpr, blocks: tl.constexpr, to_int: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     x_row, values_row = x_ptr + row * columns, values_ptr + row * columns
     offsets = tl.arange(0, block)
@@ -35,21 +35,20 @@ def _quantize_row(x_ptr, values_ptr, scale_ptr, columns, limit, smallest, block:
     x = tl.load(x_row + offsets, mask=mask, other=0.0).to(tl.float32)
     amax = tl.max(tl.abs(x))
     bad = tl.max((x != x).to(tl.int32))
-    if not single:
-        for start in range(block, columns, block):
-            part = tl.load(x_row + start + offsets, mask=start + offsets < columns, other=0.0).to(tl.float32)
-            amax = tl.maximum(amax, tl.max(tl.abs(part)))
-            bad = tl.maximum(bad, tl.max((part != part).to(tl.int32)))
+    for later in range(1, blocks):
+        inside = later * block + offsets < columns
+        part = tl.load(x_row + later * block + offsets, mask=inside, other=0.0).to(tl.float32)
+        amax = tl.maximum(amax, tl.max(tl.abs(part)))
+        bad = tl.maximum(bad, tl.max((part != part).to(tl.int32)))
     amax = tl.maximum(amax, smallest)
     # tl.max ignores NaN, which would hide it in an ordinary row.
     tl.store(scale_ptr + row, tl.where(bad > 0, float("nan"), tl.div_rn(amax, limit)))
     inverse = tl.div_rn(limit, amax)
     _store_codes(values_row, offsets, mask, x, inverse, to_int)
-    if not single:
-        for start in range(block, columns, block):
-            inside = start + offsets < columns
-            part = tl.load(x_row + start + offsets, mask=inside, other=0.0).to(tl.float32)
-            _store_codes(values_row + start, offsets, inside, part, inverse, to_int)
+    for later in range(1, blocks):
+        inside = later * block + offsets < columns
+        part = tl.load(x_row + later * block + offsets, mask=inside, other=0.0).to(tl.float32)
+        _store_codes(values_row + later * block, offsets, inside, part, inverse, to_int)
 
 
 def quantize_rows(x: torch.Tensor, values: torch.Tensor, scale: torch.Tensor, limit: float, smallest: float) -> None:
@@ -58,7 +57,7 @@ def quantize_rows(x: torch.Tensor, values: torch.Tensor, scale: torch.Tensor, li
     block = min(triton.next_power_of_2(columns), WIDEST_ROW)
     _quantize_row[(rows,)](
         x, values, scale, columns, limit, smallest,
-        block=block, single=columns <= block, to_int=values.dtype == torch.int8, num_warps=min(16, max(4, block // 1024)),
+        block=block, blocks=triton.cdiv(columns, block), to_int=values.dtype == torch.int8, num_warps=min(16, max(4, block // 1024)),
         enable_fp_fusion=False,
     )  # fmt: skip
 

@@ -98,6 +98,8 @@ class Client:
                 continue
             if kind == "executing":
                 node = data["node"]
+                if node is None:  # the last message of a prompt, sent once its history can be asked for
+                    return outcome
             elif kind == "progress" and data["node"] == follow and data["value"] > 0:
                 now = time.monotonic()
                 if last is not None:
@@ -106,8 +108,6 @@ class Client:
                 on_step(data["value"], data["max"])
             elif kind in ("execution_error", "execution_interrupted"):
                 raise DemoError(_failure(data))
-            elif kind == "execution_success":
-                return outcome
         raise self._lost()
 
     def _lost(self) -> DemoError:

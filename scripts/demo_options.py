@@ -8,13 +8,14 @@ from pathlib import Path
 from environment import REPOSITORY, add_arguments
 
 OUTPUT = REPOSITORY / "demo-output"
+WHAT = "Run LightQuant in a real ComfyUI server, each scheme beside the float model."
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of demo.py, the environment's own arguments included."""
-    parser = argparse.ArgumentParser(prog="demo.py", allow_abbrev=False, description="Run LightQuant in a real ComfyUI server and compare it with float.")
+    parser = argparse.ArgumentParser(prog="demo.py", allow_abbrev=False, description=WHAT)
     add_arguments(parser)
-    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help="where results.json, latents.png and server.log go (default: demo-output)")
+    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help="where the results and the log go (default: demo-output)")
     parser.add_argument("--schemes", type=_names, metavar="A,B", help="the schemes to run (default: all that run on this machine)")
     parser.add_argument("--keep", action="store_true", help="leave the server up at the end and print its address; Ctrl-C ends it")
     parser.add_argument("--port", type=int, help="the server's port (default: any free one)")
@@ -27,7 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     files = parser.add_argument_group("real checkpoints", "Whichever is not named is a small model with random weights, made by the demo.")
     files.add_argument("--dit", type=_file, metavar="FILE", help="a quantized Wan2.1 or Wan2.2 A14B diffusion model, t2v or i2v")
-    files.add_argument("--float-dit", type=_file, metavar="FILE", help="the float model that --dit is compared with; without it there are no errors to show")
+    files.add_argument("--float-dit", type=_file, metavar="FILE", help="the float model to compare --dit with; without it no errors are shown")
     files.add_argument("--t5", type=_file, metavar="FILE", help="a quantized umt5 text encoder")
     files.add_argument("--clip", type=_file, metavar="FILE", help="a quantized CLIP vision encoder")
     files.add_argument("--tokenizer", type=_file, metavar="FILE", help="umt5's spiece.model (default: the one that the T5 loader finds for --t5)")

@@ -26,7 +26,7 @@ class DemoError(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """A running server. address: where it answers, without a slash at the end; log: the file with all that it printed."""
+    """A running server. address: where it answers, without a slash at the end; log: the file that all it prints is added to."""
 
     address: str
     process: subprocess.Popen
@@ -51,7 +51,7 @@ def running_server(comfyui: Path, base: Path, log: Path, arguments: Sequence[str
     ]  # fmt: skip
     # A group of its own: Ctrl-C in the terminal is the demo's to answer, and what the server starts can be ended with it.
     group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(command, cwd=comfyui, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **group)
     server = Server(f"http://{HOST}:{port}", process, log)
     try:
@@ -69,7 +69,7 @@ def free_port(wanted: int | None) -> int:
         try:
             probe.bind((HOST, wanted or 0))
         except OSError as error:
-            raise DemoError(f"Port {wanted} on {HOST} can't be used ({error.strerror}). Pick another one, or leave --port out to get a free one.") from error
+            raise DemoError(f"Port {wanted} on {HOST} can't be used ({error.strerror}). Pick another, or leave --port out.") from error
         return probe.getsockname()[1]
 
 

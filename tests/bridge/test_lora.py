@@ -1,0 +1,104 @@
+"""The stock LoRA nodes on a quantized model."""
+
+import float_models
+import folder_paths
+import nodes
+import pipeline
+import pytest
+import torch
+from checks import cosine
+from safetensors.torch import save_file
+from small_models import Weights
+
+NAME = "small_lora.safetensors"
+LAYERS = {"self_attn.q": (256, 256), "self_attn.v": (256, 256), "cross_attn.k": (256, 256), "ffn.0": (512, 256), "ffn.2": (256, 512)}
+
+
+@pytest.fixture(scope="module")
+def lora(models, tmp_path_factory):
+    folder, draw, tensors = tmp_path_factory.mktemp("loras"), Weights(9), {}
+    for block in range(2):
+        for layer, (outputs, inputs) in LAYERS.items():
+            name = f"diffusion_model.blocks.{block}.{layer}"
+            tensors[name + ".lora_A.weight"] = draw.normal(8, inputs, std=inputs**-0.5)
+            tensors[name + ".lora_B.weight"] = draw.normal(outputs, 8, std=0.3)
+    save_file(tensors, folder / NAME)
+    folder_paths.add_model_folder_path("loras", str(folder), is_default=True)
+    return NAME
+
+
+def sample(model) -> torch.Tensor:
+    return pipeline.sample(model, pipeline.conditioning(1), pipeline.conditioning(2), steps=2)
+
+
+
+@pytest.fixture(scope="module")
+def float_difference(lora, floats):
+    with torch.inference_mode():
+        model = float_models.load_dit(floats["dit"])
+        return sample(nodes.LoraLoaderModelOnly().load_lora_model_only(model, lora, 1.0)[0]).cpu() - sample(model).cpu()
+
+
+def bypass(model, lora: str):
+    from comfy_extras.nodes_lora_debug import LoraLoaderBypassModelOnly
+
+    node = LoraLoaderBypassModelOnly()
+    return getattr(node, node.FUNCTION)(model, lora, 1.0)[0]
+
+
+def low_vram_prediction(model) -> torch.Tensor:
+    """One prediction with no weight resident, so that every patched layer is patched while it is used."""
+    import comfy.model_management
+
+    generator = torch.Generator().manual_seed(4)
+    x, text = torch.randn(1, 16, 2, 8, 8, generator=generator), pipeline.conditioning(1)[0][0]
+    device = comfy.model_management.get_torch_device()
+    model.load(device, lowvram_model_memory=1)
+    try:
+        return model.model.apply_model(x.to(device), torch.tensor([0.7], device=device), c_crossattn=text.to(device)).cpu()
+    finally:
+        model.detach()
+
+
+@pytest.mark.parametrize("tag", ["fp8", "int8"])
+def test_bypass_adds_what_it_adds_to_the_float_model(models, lora, float_difference, tag):
+    model = pipeline.load_dit(f"wan_t2v_{tag}.safetensors")
+    plain = sample(model)
+    difference = sample(bypass(model, lora)).cpu() - plain.cpu()
+    assert cosine(difference, float_difference) > 0.99
+    assert torch.equal(sample(model), plain)
+
+
+@pytest.mark.parametrize("tag", ["fp8", "int8"])
+def test_low_vram_patches_add_what_they_add_to_the_float_model(models, lora, floats, tag):
+    predictions = []
+    for model in (pipeline.load_dit(f"wan_t2v_{tag}.safetensors"), float_models.load_dit(floats["dit"])):
+        if model.is_dynamic():
+            pytest.skip("dynamic VRAM has no such mode; there the stock loader's test below is the one")
+        (patched,) = nodes.LoraLoaderModelOnly().load_lora_model_only(model, lora, 1.0)
+        predictions.append(low_vram_prediction(patched) - low_vram_prediction(model))
+    assert cosine(*predictions) > 0.99
+
+
+@pytest.mark.parametrize("tag", ["fp8", "int8"])
+def test_baked_it_takes_effect_and_removing_it_restores_every_bit(models, lora, float_difference, tag):
+    model = pipeline.load_dit(f"wan_t2v_{tag}.safetensors")
+    weights = {key: tensor.clone() for key, tensor in model.model.state_dict().items()}
+    plain = sample(model)
+    (patched,) = nodes.LoraLoaderModelOnly().load_lora_model_only(model, lora, 1.0)
+    difference = sample(patched).cpu() - plain.cpu()
+    similarity = cosine(difference, float_difference)
+    print(f"{tag}, baked: cosine {similarity:.4f} with the float model's difference")
+    assert similarity > 0.9
+    assert torch.equal(sample(model), plain)
+    patched.detach()
+    assert all(torch.equal(tensor.float().cpu(), weights[key].float().cpu()) for key, tensor in model.model.state_dict().items())
+
+
+def test_a_lost_lora_would_show(models, lora, float_difference):
+    """The control of the tests above: without the LoRA, the difference is nothing like the float model's."""
+    model = pipeline.load_dit("wan_t2v_fp8.safetensors")
+    lost = sample(model).cpu() - sample(pipeline.load_dit("wan_t2v_fp8.safetensors")).cpu()
+    assert not cosine(lost, float_difference) > 0.1
+    half = sample(nodes.LoraLoaderModelOnly().load_lora_model_only(model, lora, -1.0)[0]).cpu() - sample(model).cpu()
+    assert not cosine(half, float_difference) > 0.5

@@ -1,0 +1,88 @@
+import pytest
+import torch
+from lightquant.formats import FORMATS, QuantizedWeight
+from small_models import Weights
+
+
+@pytest.fixture(params=list(FORMATS))
+def format_(request):
+    return FORMATS[request.param]
+
+
+@pytest.fixture
+def weight():
+    return Weights(0).matrix(96, 256)
+
+
+def all_codes(format_) -> torch.Tensor:
+    codes = torch.arange(256, dtype=torch.int16).to(torch.uint8).view(format_.dtype).float()
+    return codes[codes.isfinite() & (codes.abs() <= format_.limit)]
+
+
+def test_codes_are_the_nearest_ones(format_, weight):
+    stored = format_.quantize(weight)
+    distance = (weight / stored.scale - stored.data.float()).abs()
+    possible = (weight / stored.scale).unsqueeze(-1) - all_codes(format_)
+    assert torch.equal(distance, possible.abs().amin(-1))
+
+
+def test_ties_go_to_the_even_code(format_):
+    ties = {"fp8-channel": ([1.0625, 1.1875], [1.0, 1.25]), "int8-channel": ([2.5, 3.5], [2.0, 4.0])}
+    values, expected = ties[format_.name]
+    stored = format_.quantize(torch.tensor([[*values, format_.limit]]))
+    assert stored.data.float().tolist()[0] == [*expected, format_.limit]
+
+
+def test_scale_is_fp32_and_maps_a_row_to_the_limit(format_, weight):
+    stored = format_.quantize(weight.bfloat16())
+    assert stored.scale.dtype is torch.float32
+    assert stored.scale.shape == (96, 1)
+    torch.testing.assert_close(stored.scale[:, 0] * format_.limit, weight.bfloat16().float().abs().amax(1))
+    assert stored.data.float().abs().amax() == format_.limit
+
+
+def test_a_zero_row_stays_zero(format_):
+    stored = format_.quantize(torch.zeros(4, 32))
+    assert torch.equal(format_.dequantize(stored, torch.float32), torch.zeros(4, 32))
+    assert torch.isfinite(stored.scale).all()
+
+
+def test_quantizing_what_was_dequantized_gives_the_same_codes(format_, weight):
+    once = format_.quantize(weight)
+    again = format_.quantize(format_.dequantize(once, torch.float32))
+    assert torch.equal(once.data.float(), again.data.float())
+
+
+def test_rounding_error_is_that_of_the_format(format_, weight):
+    error = (format_.dequantize(format_.quantize(weight), torch.float32) - weight).norm() / weight.norm()
+    assert error < {"fp8-channel": 0.028, "int8-channel": 0.02}[format_.name]
+
+
+def test_stochastic_rounding_is_right_on_average_and_repeatable(format_, weight):
+    runs = [format_.dequantize(format_.quantize(weight, seed=seed), torch.float32) for seed in range(64)]
+    nearest = format_.dequantize(format_.quantize(weight), torch.float32)
+    assert (sum(runs) / len(runs) - weight).norm() < 0.5 * (nearest - weight).norm()
+    assert torch.equal(runs[3], format_.dequantize(format_.quantize(weight, seed=3), torch.float32))
+    assert not torch.equal(runs[3], runs[4])
+
+
+def test_slices_are_views_of_the_rows(format_, weight):
+    stored = format_.quantize(weight)
+    part = format_.slice_rows(stored, 10, 20)
+    assert part.data.data_ptr() == stored.data[10:].data_ptr()
+    assert torch.equal(format_.dequantize(part, torch.float32), format_.dequantize(stored, torch.float32)[10:20])
+
+
+def test_problems_are_named(format_, weight):
+    data, scale = format_.quantize(weight)
+    assert format_.problem(data, scale) is None
+    assert "no scale" in format_.problem(data, None)
+    assert "[96]" in format_.problem(data, scale[:, 0])
+    assert "NaN" in format_.problem(data, scale * float("nan"))
+    assert "torch.float32" in format_.problem(weight, scale)
+    assert format_.problem(data, scale.bfloat16()) is None  # LightX2V writes the scale in its source's dtype
+
+
+def test_tables_are_keyed_by_name():
+    assert {name: format_.name for name, format_ in FORMATS.items()} == {name: name for name in FORMATS}
+    assert isinstance(FORMATS["fp8-channel"].quantize(torch.ones(2, 2)), QuantizedWeight)
