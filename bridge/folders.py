@@ -6,9 +6,10 @@ import comfy.utils
 import folder_paths
 import torch
 
+from ..loaders.checkpoint import SPIECE
 from ..loaders.discover import find
 from ..loaders.files import SAFETENSORS, open_pickled, opener
-from ..loaders.tokenizer import MODEL_FILE, SPIECE
+from ..loaders.tokenizer import MODEL_FILE
 
 FOLDERS = {"dit": "diffusion_models", "t5": "text_encoders", "clip": "clip_vision"}
 """ComfyUI's folder type of each component."""

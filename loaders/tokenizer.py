@@ -7,13 +7,15 @@ from typing import NamedTuple
 import torch
 
 from ..errors import CheckpointError
-from .checkpoint import SPIECE, Checkpoint
+from .checkpoint import Checkpoint
 
 MODEL_FILE = ".model"
 BESIDE = (os.path.join("google", "umt5-xxl", "spiece.model"), "spiece.model")
 """Where a Wan folder keeps it, relative to the checkpoint's folder."""
 
 PAD, END = 0, 1
+MOST_UNUSED_ROWS = 256
+"""umt5-xxl has 84 embeddings more than its tokenizer has pieces; a plain T5's tokenizer, with the same special ids, is 224,000 pieces short."""
 
 
 class Tokenizer(NamedTuple):
@@ -66,12 +68,10 @@ def _checked(tokenizer: Tokenizer, checkpoint: Checkpoint) -> Tokenizer:
     except RuntimeError as problem:
         raise CheckpointError(f"LightQuant can't read the tokenizer in {tokenizer.source}: it is no sentencepiece model. Pick another.") from problem
     words = checkpoint.tensors["shared.weight"].shape[0]
-    if processor.pad_id() != PAD or processor.eos_id() != END or processor.get_piece_size() > words:
+    unused = words - processor.get_piece_size()
+    if processor.pad_id() != PAD or processor.eos_id() != END or not 0 <= unused <= MOST_UNUSED_ROWS:
         raise CheckpointError(
             f"The tokenizer in {tokenizer.source} is not this model's: it has {processor.get_piece_size()} pieces, pad {processor.pad_id()} and end "
             f"{processor.eos_id()}, where {os.path.basename(checkpoint.path)} has {words} embeddings and needs pad {PAD} and end {END}. Pick umt5-xxl's."
         )
     return tokenizer
-
-
-__all__ = ["MODEL_FILE", "SPIECE", "Tokenizer", "find_tokenizer"]
