@@ -133,7 +133,9 @@ class _model_errors:  # noqa: N801 - a context manager, read as a verb
 
     def __exit__(self, kind, problem, trace) -> None:
         if isinstance(problem, KeyError):
-            raise CheckpointError(f"LightQuant can't load {self.path}: the key {problem} is missing. The file is incomplete: fetch it again.") from problem
+            raise CheckpointError(
+                f"LightQuant can't load {self.path}: the key {problem} is missing. The file is incomplete: fetch it again."
+            ) from problem
         if isinstance(problem, RuntimeError) and "state_dict" in str(problem):
             lines = [line.strip() for line in str(problem).splitlines()]
             raise CheckpointError(

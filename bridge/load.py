@@ -131,8 +131,9 @@ def _check_keys(checkpoint: Checkpoint, built: Built) -> None:
     empty = {f"{name}.{parameter}" for name, module in layers for parameter in module.missing()}
     unknown, missing = sorted(given - expected), sorted((expected | empty) - given)
     if unknown or missing:
-        problems = [f"{len(keys)} keys {what}: {', '.join(keys[:5])}" for keys, what in ((unknown, "that this model does not have"), (missing, "missing")) if keys]
+        kinds = ((unknown, "that this model does not have"), (missing, "missing"))
+        problems = [f"{len(keys)} keys {what}: {', '.join(keys[:5])}" for keys, what in kinds if keys]
         raise CheckpointError(
-            f"LightQuant can't load {checkpoint.path}: it has {' and '.join(problems)}. The file is incomplete or of a variant that this ComfyUI does "
-            "not know: fetch it again, or update ComfyUI."
+            f"LightQuant can't load {checkpoint.path}: it has {' and '.join(problems)}. The file is incomplete or of a variant that this ComfyUI "
+            "does not know: fetch it again, or update ComfyUI."
         )

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 
 from ..errors import CheckpointError
 from ..loaders.components import COMPONENTS
@@ -22,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
         try:
             print(f"{path}: {describe(path)}")
         except CheckpointError as problem:
-            print(problem)
+            print(problem, file=sys.stderr)
             worst = 1
     return worst
 

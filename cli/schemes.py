@@ -5,6 +5,7 @@ import json
 
 import torch
 
+from ..errors import KernelError
 from ..kernels import report
 from ..schemes import SCHEMES
 
@@ -12,7 +13,8 @@ HELP = "list the schemes and say for each whether it runs on this machine, and w
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="the torch device to ask about (default: %(default)s)")
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", default=best, help="the torch device to ask about (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -21,8 +23,7 @@ def run(options: argparse.Namespace) -> int:
         device = torch.device(options.device)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as problem:
-        print(f"lightquant: there is no device {options.device} here ({str(problem).splitlines()[0]}). Try --device cpu.")
-        return 1
+        raise KernelError(f"there is no device {options.device} here ({str(problem).splitlines()[0]}). Try --device cpu.") from problem
     verdicts = report(device)
     if options.json:
         print(json.dumps({name: {"format": SCHEMES[name].format, "runs": runs, "why": why} for name, (runs, why) in verdicts.items()}, indent=1))

@@ -47,13 +47,14 @@ def find(component: str, formats: Sequence[str], files: Sequence[str], folders: 
     """
     models = [path for path in files if path.lower().endswith(SAFETENSORS + PICKLED)]
     known = {path: _identify_file(path, os.path.getsize(path), os.path.getmtime(path)) for path in models}
-    fitting = [path for path, identity in known.items() if identity and identity.component == component and identity.format in formats]
+    same = {path: identity.format for path, identity in known.items() if identity and identity.component == component}
+    fitting = [path for path, format_name in same.items() if format_name in formats]
     if len(fitting) == 1:
         return fitting[0]
     title = COMPONENTS[component].title
     wanted = f"LightQuant looked for a {title} stored as {' or '.join(formats)} in {', '.join(folders) or 'no folder at all'}"
     if fitting:
         raise DiscoveryError(f"{wanted} and found {len(fitting)}: {', '.join(sorted(fitting))}. Pick one of them as the checkpoint.")
-    others = [f"{os.path.basename(path)} ({identity.format or 'not quantized'})" for path, identity in known.items() if identity and identity.component == component]
+    others = [f"{os.path.basename(path)} ({format_name or 'not quantized'})" for path, format_name in same.items()]
     seen = f"of that model there is only: {', '.join(sorted(others))}" if others else f"none of the {len(models)} model files there is that model"
     raise DiscoveryError(f"{wanted} and found none; {seen}. Put the file into one of these folders and refresh the list (R), or pick a checkpoint.")

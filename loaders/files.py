@@ -54,7 +54,10 @@ def safetensors_header(path: str) -> dict[str, dict]:
             header = json.loads(file.read(length))
         except ValueError as problem:
             raise _damaged(path, f"its header can't be read ({problem})") from problem
-    end = 8 + length + max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
+    try:
+        end = 8 + length + max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
+    except (AttributeError, KeyError, TypeError, IndexError) as problem:
+        raise _damaged(path, "its header is not that of a safetensors file") from problem
     if end > size:
         raise _damaged(path, f"it ends after {size} bytes, where its header promises {end}")
     return header
@@ -95,7 +98,9 @@ def _check_readable(path: str) -> None:
     with open(path, "rb") as file:
         magic = file.read(4)
     if magic == b"GGUF":
-        raise CheckpointError(f"LightQuant can't load {path}: it is a GGUF file. Load it with a GGUF loader, or pick one of LightX2V's fp8 or int8 files.")
+        raise CheckpointError(
+            f"LightQuant can't load {path}: it is a GGUF file. Load it with a GGUF loader, or pick one of LightX2V's fp8 or int8 files."
+        )
     if not path.lower().endswith(SAFETENSORS + PICKLED):
         raise CheckpointError(f"LightQuant can't load {path}: it is neither .safetensors nor .pth. Pick a model file.")
 

@@ -36,7 +36,9 @@ def find_tokenizer(
     if chosen:
         model = _from_file(chosen, read_spiece)
         if model is None:
-            raise CheckpointError(f"LightQuant found no tokenizer in {chosen}. Pick a sentencepiece .model file, or a ComfyUI umt5 file that carries one.")
+            raise CheckpointError(
+                f"LightQuant found no tokenizer in {chosen}. Pick a sentencepiece .model file, or a ComfyUI umt5 file that carries one."
+            )
         return _checked(Tokenizer(model, chosen), checkpoint)
     if checkpoint.spiece is not None:
         return _checked(Tokenizer(checkpoint.spiece, checkpoint.path), checkpoint)
@@ -71,7 +73,8 @@ def _checked(tokenizer: Tokenizer, checkpoint: Checkpoint) -> Tokenizer:
     unused = words - processor.get_piece_size()
     if processor.pad_id() != PAD or processor.eos_id() != END or not 0 <= unused <= MOST_UNUSED_ROWS:
         raise CheckpointError(
-            f"The tokenizer in {tokenizer.source} is not this model's: it has {processor.get_piece_size()} pieces, pad {processor.pad_id()} and end "
-            f"{processor.eos_id()}, where {os.path.basename(checkpoint.path)} has {words} embeddings and needs pad {PAD} and end {END}. Pick umt5-xxl's."
+            f"The tokenizer in {tokenizer.source} is not this model's: it has {processor.get_piece_size()} pieces, pad {processor.pad_id()} and "
+            f"end {processor.eos_id()}, where {os.path.basename(checkpoint.path)} has {words} embeddings and needs pad {PAD} and end {END}. "
+            "Pick umt5-xxl's."
         )
     return tokenizer

@@ -1,4 +1,4 @@
-"""Wan's two encoders written out plainly in Wan's own key names: what a renamed checkpoint must reproduce. It shares nothing with the pack's tables."""
+"""Wan's two encoders written out plainly in Wan's own key names: what a renamed checkpoint must reproduce, sharing nothing with the pack."""
 
 import math
 

@@ -16,7 +16,7 @@ LAYERS = {"self_attn.q": (256, 256), "self_attn.v": (256, 256), "cross_attn.k": 
 
 @pytest.fixture(scope="module")
 def lora(models, tmp_path_factory):
-    """A LoRA that changes the latents by half, as a distillation LoRA does: the change has to stand out of the quantization noise that cfg amplifies."""
+    """A LoRA that changes the latents by half, as a distillation LoRA does, to stand out of the quantization noise that cfg amplifies."""
     folder, draw, tensors = tmp_path_factory.mktemp("loras"), Weights(9), {}
     for block in range(2):
         for layer, (outputs, inputs) in LAYERS.items():

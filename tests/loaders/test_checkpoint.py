@@ -1,0 +1,108 @@
+import pytest
+import small_models
+import torch
+from lightquant.errors import CheckpointError
+from lightquant.loaders import read
+from lightquant.loaders.checkpoint import not_quantized
+
+
+def read_tensors(tensors, component="dit"):
+    return read("wan.safetensors", component, lambda path: (dict(tensors), {}))
+
+
+def refusal(tensors, component="dit") -> str:
+    with pytest.raises(CheckpointError) as caught:
+        read_tensors(tensors, component)
+    assert "wan.safetensors" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def tensors(floats):
+    return small_models.quantized(floats["dit"], "dit", "fp8-channel")
+
+
+@pytest.mark.parametrize("format_name", ["fp8-channel", "int8-channel"])
+@pytest.mark.parametrize(("component", "layers"), [("dit", 20), ("t5", 14), ("clip", 18)])
+def test_quantized_layers_are_told_from_the_rest(floats, format_name, component, layers):
+    source = small_models.quantized(floats[component], component, format_name, torch.bfloat16)
+    checkpoint = read_tensors(source, component)
+    assert checkpoint.format == format_name
+    assert len(checkpoint.weights) == layers
+    assert all(weight.scale.dtype is torch.float32 for weight in checkpoint.weights.values())
+    assert not any(key.endswith("_scale") for key in checkpoint.tensors)
+
+
+@pytest.mark.parametrize("prefix", ["model.diffusion_model.", "diffusion_model."])
+def test_prefixes_are_stripped(tensors, prefix):
+    assert set(read_tensors({prefix + key: tensor for key, tensor in tensors.items()}).weights) == set(read_tensors(tensors).weights)
+
+
+def test_a_bf16_scale_becomes_fp32(tensors):
+    key = "blocks.0.ffn.0.weight_scale"
+    checkpoint = read_tensors({**tensors, key: tensors[key].bfloat16()})
+    assert checkpoint.weights["blocks.0.ffn.0"].scale.dtype is torch.float32
+
+
+def test_fused_qkv_is_split_with_its_scales_and_biases(floats):
+    source = small_models.quantized(floats["clip"], "clip", "int8-channel")
+    checkpoint = read_tensors(source, "clip")
+    name, fused = "vision_model.encoder.layers.1.self_attn.{}_proj", "visual.transformer.1.attn.to_qkv."
+    for part, letter in enumerate("qkv"):
+        rows = slice(1280 * part, 1280 * (part + 1))
+        weight = checkpoint.weights[name.format(letter)]
+        assert torch.equal(weight.data, source[fused + "weight"][rows])
+        assert torch.equal(weight.scale, source[fused + "weight_scale"][rows])
+        assert torch.equal(checkpoint.tensors[name.format(letter) + ".bias"], source[fused + "bias"][rows])
+
+
+def test_the_wrong_component_is_named(tensors, floats):
+    assert "a Wan DiT, where a umt5 text encoder is needed" in refusal(tensors, "t5")
+    assert "a umt5 text encoder, where a Wan DiT is needed" in refusal(floats["t5"], "dit")
+
+
+def test_a_float_file_names_the_node_that_loads_it(floats):
+    checkpoint = read_tensors(floats["dit"])
+    assert checkpoint.format is None
+    assert "Load Diffusion Model" in str(not_quantized(checkpoint))
+
+
+def without(tensors, key):
+    return {name: tensor for name, tensor in tensors.items() if name != key}
+
+
+def test_damaged_layers_are_named(tensors):
+    scale, weight = "blocks.1.cross_attn.k.weight_scale", "blocks.1.cross_attn.k.weight"
+    assert "blocks.1.cross_attn.k" in refusal(without(tensors, scale))
+    assert "has no scale" in refusal(without(tensors, scale))
+    assert "[128, 1]" in refusal({**tensors, scale: tensors[scale][:128]})
+    assert "shape [256]," in refusal({**tensors, scale: tensors[scale][:, 0]})
+    assert "NaN" in refusal({**tensors, scale: tensors[scale] * float("nan")})
+    assert "scales without an 8-bit weight" in refusal(without(tensors, weight))
+    assert "several formats" in refusal({**tensors, weight: tensors[weight].float().to(torch.int8)})
+
+
+FOREIGN = {
+    "blocks.0.ffn.0.comfy_quant": "ComfyUI's own",
+    "scaled_fp8": "_comfyui",
+    "blocks.0.ffn.0.scale_weight": "scaled fp8",
+    "blocks.0.ffn.0.weight_global_scale": "nvfp4",
+    "blocks.0.affine_norm1.weight": "LightCompress",
+}
+
+
+@pytest.mark.parametrize("key", list(FOREIGN))
+def test_other_quantizations_are_named(tensors, key):
+    assert FOREIGN[key] in refusal({**tensors, key: torch.zeros(2)})
+
+
+def test_other_models_are_named(tensors):
+    assert "a LoRA" in refusal({"diffusion_model.blocks.0.self_attn.q.lora_A.weight": torch.ones(2, 2)})
+    assert "an empty file" in refusal({})
+    assert "double_blocks.0" in refusal({"double_blocks.0.weight": torch.ones(2, 2)})
+
+
+def test_an_unknown_key_of_an_encoder_is_named(floats):
+    source = small_models.quantized(floats["t5"], "t5", "fp8-channel")
+    assert "blocks.0.attn.extra.weight" in refusal({**source, "blocks.0.attn.extra.weight": torch.ones(2)}, "t5")
