@@ -1,6 +1,7 @@
 """The READMEs' benchmark tables, from the result files: `python3 benchmarks/tables.py` writes them, `--check` only compares and ends with 1.
 
-A table stands between `<!-- benchmark: NAME -->` and `<!-- end -->`, NAME being a file of benchmarks/results without its .json. Standard library only.
+A table stands between `<!-- benchmark: NAME -->` and `<!-- end -->`, NAME being a file of benchmarks/results without its .json.
+Standard library only.
 """
 
 import argparse
@@ -29,12 +30,23 @@ TEXTS = {
             "heavy": "random, heavy-tailed: rows over two decades, outlier columns, a few large channels in the modulation",
         },
         "dit": "Wan2.1-T2V-14B, {width}x{height}, {frames} frames, {blocks} blocks, cfg 1, sampler euler, {steps} steps a run; "
-        "a step is the median of {samples}. Weights: {weights}. They are random, so nothing here says anything about picture quality.",
-        "linears": "The linears of one Wan2.1-14B block at 32760 rows (text: 512 rows), activation quantization included, each the median of {samples} "
-        "calls. Operands are random; the error is against fp32 arithmetic on the same quantized operands.",
+        "a step's time is the median of {samples}, the error against bf16 is that of the first prediction, over {seeds} seeds. "
+        "Weights: {weights}. They are random, so nothing here says anything about picture quality.",
+        "linears": "The linears of one Wan2.1-14B block at 32760 rows (text: 512 rows), activation quantization included, each the median of "
+        "{samples} calls. Operands are random; the error is against fp32 arithmetic on the same quantized operands.",
         "machine": "{gpu}, driver {driver}, torch {torch}, Triton {triton}, ComfyUI {comfyui}, Python {python}, {date}, commit {commit}.",
-        "brackets": "In brackets: times ComfyUI core's figure in the same kind of numbers, below 1 is better.",
-        "dit columns": ("variant", "s/step", "speed, bf16 = 1", "peak VRAM, GiB", "file to first step, s", "error against bf16", "error of latents", "same again"),
+        "brackets": "In brackets: the figure divided by ComfyUI core's in the same kind of numbers; below 1 is better. "
+        "core-fp8 has one scale a tensor, core-int8 one a row.",
+        "dit columns": (
+            "variant",
+            "s/step",
+            "speed, bf16 = 1",
+            "peak VRAM, GiB",
+            "file to first step, s",
+            "error against bf16",
+            "error of latents",
+            "same again",
+        ),
         "linear columns": ("kernel", "block, ms", "speed, bf16 = 1", "largest error"),
         "yes": "yes",
         "no": "no",
@@ -47,12 +59,22 @@ TEXTS = {
             "heavy": "随机，重尾分布：各行幅度跨两个数量级，有离群列，调制（modulation）中有少数很大的通道",
         },
         "dit": "Wan2.1-T2V-14B，{width}x{height}，{frames} 帧，{blocks} 个 block，cfg 1，采样器 euler，每次运行 {steps} 步；"
-        "每步耗时取 {samples} 个样本的中位数。权重：{weights}。权重是随机的，因此这里的数字与画质无关。",
+        "每步耗时取 {samples} 个样本的中位数；相对 bf16 的误差是首步预测的误差，取 {seeds} 个种子的平均。"
+        "权重：{weights}。权重是随机的，因此这里的数字不说明画质。",
         "linears": "Wan2.1-14B 一个 block 的全部线性层，32760 行（文本：512 行），包含激活量化，各取 {samples} 次调用的中位数。"
         "操作数是随机的；误差以相同量化操作数的 fp32 运算为基准。",
         "machine": "{gpu}，驱动 {driver}，torch {torch}，Triton {triton}，ComfyUI {comfyui}，Python {python}，{date}，提交 {commit}。",
-        "brackets": "括号内：相对于 ComfyUI 核心同类数值格式的倍数，小于 1 更好。",
-        "dit columns": ("变体", "秒/步", "速度（bf16 = 1）", "显存峰值（GiB）", "从文件到第一步（秒）", "相对 bf16 的误差", "latent 误差", "重复运行一致"),
+        "brackets": "括号内：该数值除以 ComfyUI 核心同类格式的数值，小于 1 更好。core-fp8 每个张量一个缩放，core-int8 每行一个缩放。",
+        "dit columns": (
+            "变体",
+            "秒/步",
+            "速度（bf16 = 1）",
+            "显存峰值（GiB）",
+            "从文件到第一步（秒）",
+            "相对 bf16 的误差",
+            "latent 误差",
+            "重复运行一致",
+        ),
         "linear columns": ("内核", "block（毫秒）", "速度（bf16 = 1）", "最大误差"),
         "yes": "是",
         "no": "否",
@@ -82,9 +104,10 @@ def dit_step(result: dict, texts: dict) -> str:
     time, height, width = options["latent"]
     settings = texts["dit"].format(
         width=width * 8, height=height * 8, frames=(time - 1) * 4 + 1, blocks=options["blocks"], steps=options["steps"],
-        samples=len(first["step_s"]), weights=texts["weights"][first["weights"]],
+        samples=len(first["step_s"]), seeds=len(first["errors_of_predictions"]), weights=texts["weights"][first["weights"]],
     )  # fmt: skip
-    return "\n\n".join((settings, _machine(result, texts), texts["brackets"], table(texts["dit columns"], [_dit_row(row, rows, texts) for row in rows.values()])))
+    body = [_dit_row(row, rows, texts) for row in rows.values()]
+    return "\n\n".join((settings, _machine(result, texts), texts["brackets"], table(texts["dit columns"], body)))
 
 
 def _dit_row(row: dict, rows: dict[str, dict], texts: dict) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def load(request: Request, disable_dynamic: bool = False) -> Loaded:
         component=request.component, file=request.path, format=checkpoint.format, scheme=request.scheme,
         kernel=selection.kernel.name, variant=selection.kernel.variant, why=selection.why, dtype=str(dtype).removeprefix("torch."),
         quantized=tuple(checkpoint.weights), float_tensors=tuple(checkpoint.tensors),
-        weight_bytes=built.patcher.model_size(), tokenizer=built.tokenizer,
+        weight_bytes=_weight_bytes(checkpoint, dtype), tokenizer=built.tokenizer,
     )  # fmt: skip
     attach(built.patcher, record)
     # TorchCompileModel, hooks and the multi-GPU nodes ask for a second, independent copy of the weights this way.
@@ -97,6 +97,12 @@ def summary(record: ModelRecord) -> str:
 def device_of(component: str) -> torch.device:
     """Where ComfyUI computes the component."""
     return comfy.model_management.get_torch_device() if component == "dit" else comfy.model_management.text_encoder_device()
+
+
+def _weight_bytes(checkpoint: Checkpoint, dtype: torch.dtype) -> int:
+    """What the weights take on the device: the quantized ones as stored, the rest in the compute dtype."""
+    stored = sum(part.nbytes for weight in checkpoint.weights.values() for part in weight)
+    return stored + sum(tensor.numel() for tensor in checkpoint.tensors.values()) * dtype.itemsize
 
 
 def _select(request: Request, checkpoint: Checkpoint) -> Selection:

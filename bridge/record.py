@@ -13,7 +13,7 @@ class ModelRecord:
     kernel: the scheme name of the kernel that runs; variant: how it multiplies; why: the reason, in words.
     dtype: the compute dtype of everything else.
     quantized: names of the quantized layers; float_tensors: keys that stayed float.
-    weight_bytes: what the weights need, all of them, as ComfyUI counts them.
+    weight_bytes: what all its weights take on the device.
     tokenizer: where a text encoder's tokenizer came from.
     """
 

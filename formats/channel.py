@@ -20,7 +20,8 @@ class ChannelFormat(Format):
 
     def quantize(self, weight: torch.Tensor, seed: int | None = None) -> QuantizedWeight:
         weight = weight.float()
-        scale = weight.abs().amax(dim=1, keepdim=True).clamp_(min=SMALLEST_AMAX).div_(self.limit)
+        amax = weight.abs().amax(dim=1, keepdim=True).clamp_(min=SMALLEST_AMAX)
+        scale = amax / torch.full_like(amax, self.limit)  # divided by a tensor, as a GPU multiplies by a plain number's reciprocal
         return QuantizedWeight(self._round(weight / scale, seed), scale)
 
     def _round(self, codes: torch.Tensor, seed: int | None) -> torch.Tensor:

@@ -44,8 +44,10 @@ def quantize_rows(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, to
     for part in pieces(x.shape[0], max(1, PIECE_ELEMENTS // max(1, x.shape[1]))):
         rows = x[part].float()
         amax = rows.abs().amax(dim=1, keepdim=True).clamp_(min=SMALLEST_AMAX)
-        scale[part] = amax / LIMITS[dtype]
-        rows = rows * (LIMITS[dtype] / amax)
+        # Divided by a tensor: torch turns a division by, or of, a plain number into a product with a reciprocal, which rounds twice.
+        limit = torch.full_like(amax, LIMITS[dtype])
+        scale[part] = amax / limit
+        rows = rows * (limit / amax)
         values[part] = rows if dtype.is_floating_point else rows.round_()
     return values, scale
 

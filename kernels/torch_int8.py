@@ -16,8 +16,8 @@ from .quantize_rows import pieces, quantize_rows, triton_kernels
 FEWEST_ROWS = 32
 """torch._int_mm on CUDA refuses fewer than 17 rows and sizes not divisible by 8; both are padded with zeros."""
 
-PIECE_BYTES = 128 << 20
-"""int32 products that exist at once."""
+PIECE_BYTES, PIECE_ROWS = 256 << 20, 256
+"""int32 products that exist at once, in multiples of so many rows. On an H200 128 MiB cost 10 % at N = 13824 and 512 MiB won 4 %."""
 
 
 def _pad(x: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
@@ -39,7 +39,7 @@ def int8_mm_matmul(rows, row_scale, data, scale, bias, out_dtype):
     y = _fake(rows, row_scale, data, scale, bias, out_dtype)
     weight = _pad(data, _up(outer, 8), _up(inner, 8))
     triton_rows = triton_kernels(rows.device) if rows.is_cuda else None
-    for part in pieces(count, max(FEWEST_ROWS, PIECE_BYTES // (4 * weight.shape[0]))):
+    for part in pieces(count, max(PIECE_ROWS, PIECE_BYTES // (4 * weight.shape[0]) // PIECE_ROWS * PIECE_ROWS)):
         height = part.stop - part.start
         padded = _pad(rows[part], max(height, FEWEST_ROWS), weight.shape[1])
         products = torch._int_mm(padded, weight.t())[:height, :outer]

@@ -92,7 +92,7 @@ def dit(image_to_video: bool = False, width: int = 256, ffn: int = 512, blocks: 
     return tensors
 
 
-def t5(words: int = 64, width: int = TEXT_WIDTH, ffn: int = 256, heads: int = 2, blocks: int = 2, seed: int = 1) -> Tensors:
+def t5(words: int = 128, width: int = TEXT_WIDTH, ffn: int = 256, heads: int = 2, blocks: int = 2, seed: int = 1) -> Tensors:
     """A umt5 encoder in Wan's names, fp32; heads are 64 wide."""
     draw, tensors = Weights(seed), {}
     tensors["token_embedding.weight"] = draw.normal(words, width)
@@ -164,7 +164,7 @@ SENTENCES = (
 
 
 def spiece() -> bytes:
-    """A real sentencepiece model with umt5's special ids (pad 0, end 1, unknown 2) and 63 pieces, trained on a handful of sentences."""
+    """A real sentencepiece model with umt5's special ids (pad 0, end 1, unknown 2) and under 100 pieces, trained on a handful of sentences."""
     import sentencepiece
 
     model = io.BytesIO()

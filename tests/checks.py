@@ -61,7 +61,8 @@ def watching(module: torch.nn.Module, checkpoint: Checkpoint) -> Iterator[Watch]
             x, bias = inputs[0], checkpoint.tensors.get(name + ".bias")
             weight = QuantizedWeight(*(part.to(x.device) for part in checkpoint.weights[name]))
             kernel = layer.kernel_selection._for(x.numel() // x.shape[-1], weight.data.shape)
-            expected = reference.linear(kernel, x, weight, None if bias is None else bias.to(x.device))
+            # A bias is no quantized operand: it is in the model's compute dtype, as in ComfyUI's own models.
+            expected = reference.linear(kernel, x, weight, None if bias is None else bias.to(x.device, layer.weight.dtype))
             error = reference.relative_error(output, expected)
             watch.calls[name] += 1
             watch.errors[name] = max(error, watch.errors.get(name, 0.0))

@@ -10,6 +10,9 @@ from lightquant.kernels import select
 from lightquant.kernels.reference import relative_error
 from lightquant.loaders import Checkpoint, clip_keys, t5_keys
 
+# Where ComfyUI computes on a GPU, cuDNN's convolutions use TF32 and attention another order of sums than the plain version on the CPU.
+TOLERANCE = 1e-5 if not torch.cuda.is_available() else 1e-3
+
 PROMPT = "a cat walks over the sunny roof"
 
 
@@ -30,9 +33,9 @@ def test_t5_reproduces_the_written_out_encoder(floats, spiece, models, selection
     expected = wan_reference.t5(floats["t5"], tokens, mask) * mask[:, None]
     given = encode(built.model)[0]
     assert given.shape == expected.shape == (512, 4096)
-    assert relative_error(given.cpu(), expected) < 1e-5
+    assert relative_error(given.cpu(), expected) < TOLERANCE
     stock = encode(float_models.load_t5(floats["t5"], spiece))[0]
-    assert relative_error(given.cpu(), stock.cpu()) < 1e-5
+    assert relative_error(given.cpu(), stock.cpu()) < TOLERANCE
 
 
 def test_clip_vision_reproduces_the_written_out_encoder(floats, selection):
@@ -43,10 +46,10 @@ def test_clip_vision_reproduces_the_written_out_encoder(floats, selection):
     images = torch.rand(2, 64, 96, 3, generator=torch.Generator().manual_seed(0))
     given = model.encode_image(images, crop=False)
     pixels = comfy.clip_vision.clip_preprocess(images, size=224, mean=model.image_mean, std=model.image_std, crop=False).float()
-    assert relative_error(given.penultimate_hidden_states.cpu(), wan_reference.clip(floats["clip"], pixels.cpu())) < 1e-5
+    assert relative_error(given.penultimate_hidden_states.cpu(), wan_reference.clip(floats["clip"], pixels.cpu())) < TOLERANCE
     stock = float_models.load_clip(floats["clip"]).encode_image(images, crop=False)
     for name in ("penultimate_hidden_states", "image_embeds", "last_hidden_state"):
-        assert relative_error(given[name].cpu(), stock[name].cpu()) < 1e-5
+        assert relative_error(given[name].cpu(), stock[name].cpu()) < TOLERANCE
 
 
 def test_swapped_branches_would_show(floats, spiece, models, selection):

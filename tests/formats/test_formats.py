@@ -86,3 +86,10 @@ def test_problems_are_named(format_, weight):
 def test_tables_are_keyed_by_name():
     assert {name: format_.name for name, format_ in FORMATS.items()} == {name: name for name in FORMATS}
     assert isinstance(FORMATS["fp8-channel"].quantize(torch.ones(2, 2)), QuantizedWeight)
+
+
+@pytest.mark.gpu
+def test_on_the_gpu_the_codes_and_scales_are_those_of_the_cpu(format_, weight):
+    here, there = format_.quantize(weight), format_.quantize(weight.cuda())
+    assert torch.equal(here.data.float(), there.data.cpu().float())
+    assert torch.equal(here.scale, there.scale.cpu())

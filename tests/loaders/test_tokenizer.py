@@ -9,7 +9,7 @@ def nothing(path: str) -> None:
     return None
 
 
-def checkpoint(path, spiece=None, words: int = 64) -> Checkpoint:
+def checkpoint(path, spiece=None, words: int = 128) -> Checkpoint:
     return Checkpoint(str(path), "t5", "fp8-channel", {}, {"shared.weight": torch.empty(words, 8)}, {}, spiece)
 
 

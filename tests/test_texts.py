@@ -1,0 +1,187 @@
+"""What users read: locales, help pages and READMEs say what the nodes have, in both languages, and quote errors that exist."""
+
+import ast
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import pytest
+from lightquant.schemes import SCHEMES
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+LANGUAGES = ("en", "zh")
+READMES = {"en": "README.md", "zh": "README.zh.md"}
+HELP = REPOSITORY / "web" / "docs"
+SOURCES = ("loaders", "bridge", "kernels", "nodes", "__init__.py")
+MESSAGE = ("message", "信息")
+"""The head of the column that quotes errors."""
+VARYING = "…"
+"""Stands for the varying part of a quoted error."""
+
+
+def schemas() -> list:
+    from lightquant.nodes import LightQuantExtension
+
+    return [node.define_schema() for node in asyncio.run(LightQuantExtension().get_node_list())]
+
+
+def read(*path: str) -> str:
+    return REPOSITORY.joinpath(*path).read_text(encoding="utf-8")
+
+
+def node_texts(language: str) -> dict:
+    return json.loads(read("locales", language, "nodeDefs.json"))
+
+
+def strings(value: object) -> list[str]:
+    """Every string in a JSON value."""
+    if isinstance(value, str):
+        return [value]
+    return [text for each in (value.values() if isinstance(value, dict) else value) for text in strings(each)]
+
+
+def code(text: str) -> list[str]:
+    """What stands in backticks, in order."""
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+def headings(text: str) -> list[int]:
+    """The level of each heading, in order."""
+    return [len(found) for found in re.findall(r"^(#+) ", text, re.MULTILINE)]
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """Tables as rows of cells; the separator under the head is left out."""
+    blocks = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    return [[line.strip("| ").split(" | ") for line in block.splitlines() if not re.fullmatch(r"[|\s:-]+", line)] for block in blocks]
+
+
+def quoted_errors(text: str) -> list[str]:
+    """The messages in the first column of the table that says what to do about each."""
+    return [quote for table in tables(text) if table[0][0] in MESSAGE for row in table[1:] for quote in code(row[0])]
+
+
+def source_strings() -> list[str]:
+    """Every string literal of the pack, an f-string with its fields as VARYING."""
+    found = []
+    files = [file for place in SOURCES for file in ([REPOSITORY / place] if place.endswith(".py") else sorted((REPOSITORY / place).glob("*.py")))]
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                found.append("".join(part.value if isinstance(part, ast.Constant) else VARYING for part in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value.replace("%s", VARYING))
+    return found
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_node_input_and_output_is_named(language):
+    texts = node_texts(language)
+    assert set(texts) == {schema.node_id for schema in schemas()}
+    for schema in schemas():
+        node = texts[schema.node_id]
+        assert node["display_name"]
+        assert node["description"]
+        assert set(node["inputs"]) == {each.id for each in schema.inputs}
+        assert all(each["name"] and each["tooltip"] for each in node["inputs"].values())
+        assert set(node["outputs"]) == {str(index) for index in range(len(schema.outputs))}
+        assert all(each["name"] for each in node["outputs"].values())
+
+
+def test_the_english_texts_are_the_schemas_own():
+    texts = node_texts("en")
+    for schema in schemas():
+        node = texts[schema.node_id]
+        assert (node["display_name"], node["description"]) == (schema.display_name, schema.description)
+        assert {each.id: each.tooltip for each in schema.inputs} == {name: each["tooltip"] for name, each in node["inputs"].items()}
+
+
+def test_both_languages_have_the_same_keys():
+    def keys(value: object) -> object:
+        return {name: keys(each) for name, each in value.items()} if isinstance(value, dict) else None
+
+    for file in ("nodeDefs.json", "main.json"):
+        english, chinese = (json.loads(read("locales", language, file)) for language in LANGUAGES)
+        assert keys(english) == keys(chinese)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_category_of_our_own_is_named(language):
+    categories = json.loads(read("locales", language, "main.json"))["nodeCategories"]
+    assert {schema.category.split("/")[0] for schema in schemas()} == set(categories)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_texts_hold_nothing_that_the_browsers_message_format_reads(language):
+    for file in ("nodeDefs.json", "main.json"):
+        assert [text for text in strings(json.loads(read("locales", language, file))) if re.search(r"[@{}|]", text)] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_node_has_a_help_page_that_names_its_inputs_and_outputs(language):
+    for schema in schemas():
+        page = read("web", "docs", schema.node_id, f"{language}.md")
+        assert page.startswith(f"# {node_texts(language)[schema.node_id]['display_name']}\n")
+        listed = re.findall(r"^- `(\w+)`", page, re.MULTILINE)
+        assert listed == [each.id for each in schema.inputs] + [each.io_type for each in schema.outputs]
+
+
+def test_help_pages_belong_to_nodes_and_say_the_same_in_both_languages():
+    assert {folder.name for folder in HELP.iterdir()} == {schema.node_id for schema in schemas()}
+    for schema in schemas():
+        english, chinese = (read("web", "docs", schema.node_id, f"{language}.md") for language in LANGUAGES)
+        assert headings(english) == headings(chinese)
+        assert quoted_errors(english) == quoted_errors(chinese)
+        assert sorted(code(english)) == sorted(code(chinese))
+
+
+@pytest.mark.parametrize("file", [*READMES.values(), *(page.relative_to(REPOSITORY).as_posix() for page in sorted(HELP.glob("*/*.md")))])
+def test_quoted_errors_exist(file):
+    said, errors = source_strings(), quoted_errors(read(file))
+    assert len(errors) >= 8
+    missing = []
+    for error in errors:
+        # An error may be put together from several strings: each piece between the varying parts must stand in the sources.
+        missing += [piece for piece in error.split(VARYING) if piece.strip() and not any(piece.strip() in text for text in said)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("file", READMES.values())
+def test_the_readme_names_commands_nodes_inputs_and_schemes(file):
+    text = read(file)
+    for command in ("python3 scripts/demo.py", "python3 scripts/test.py", "lightquant schemes", "lightquant inspect"):
+        assert f"`{command}" in text
+    named = set(code(text))
+    for schema in schemas():
+        assert schema.node_id in named
+        assert {each.id for each in schema.inputs} <= named
+    by_name = {code(row[0])[0]: code(row[1])[0] for table in tables(text) for row in table if len(row) == 5 and code(row[0]) and code(row[1])}
+    assert {name: by_name.get(name) for name in SCHEMES} == {scheme.name: scheme.format for scheme in SCHEMES.values()}
+
+
+@pytest.mark.parametrize("file", READMES.values())
+def test_what_the_readme_links_to_exists(file):
+    for target in re.findall(r"\]\(([^)#]+)\)", read(file)):
+        assert target.startswith("http") or (REPOSITORY / target).exists(), target
+
+
+@pytest.mark.parametrize("file", READMES.values())
+def test_the_readme_has_the_options_of_demo_and_tests(file):
+    from demo_options import make_parser
+
+    options = {option for action in make_parser()._actions for option in action.option_strings if option.startswith("--")} - {"--help"}
+    named = {word.split()[0] for word in code(read(file)) if word.startswith("--")}
+    assert options <= named
+
+
+def test_both_readmes_have_the_same_outline_and_tables():
+    english, chinese = (read(file) for file in READMES.values())
+    assert headings(english) == headings(chinese)
+    pairs = list(zip(tables(english), tables(chinese), strict=True))
+    assert len(pairs) > 8
+    for ours, theirs in pairs:
+        assert [len(row) for row in ours] == [len(row) for row in theirs], ours[0]
+        assert [[code(cell) for cell in row] for row in ours] == [[code(cell) for cell in row] for row in theirs], ours[0]
+    assert f"]({READMES['zh']})" in english
+    assert f"]({READMES['en']})" in chinese
