@@ -10,6 +10,9 @@ import sys
 
 __version__ = "0.1.0"
 
+WEB_DIRECTORY = "./web"
+"""ComfyUI serves it under the folder's name; pyproject.toml has it served under the project's, where the two differ."""
+
 
 def _package_name() -> str:
     """The one name under which the pack's modules live, however it was imported first.

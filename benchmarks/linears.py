@@ -4,7 +4,6 @@ python benchmarks/linears.py --comfyui /path/to/ComfyUI --out benchmarks/results
 """
 
 import argparse
-import itertools
 import statistics
 
 import host
@@ -19,19 +18,21 @@ PRODUCTS = {
 """Name -> how many of it a block has (q, k, v, o twice over, the two of the FFN), rows, inputs, outputs."""
 
 
-def times_ms(function, repeats: int) -> list[float]:
-    """Milliseconds of each call, between device events, after a warm-up."""
+def times_ms(functions: dict, repeats: int) -> dict[str, list[float]]:
+    """Milliseconds of each call between device events, after a warm-up. The functions take turns, as the GPU's clock drifts under load."""
     import torch
 
-    for _ in range(3):
-        function()
-    marks = [torch.cuda.Event(enable_timing=True) for _ in range(repeats + 1)]
-    marks[0].record()
-    for mark in marks[1:]:
-        function()
-        mark.record()
+    marks: dict[str, list] = {name: [] for name in functions}
+    for turn in range(-3, repeats):
+        for name, function in functions.items():
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            function()
+            end.record()
+            if turn >= 0:
+                marks[name].append((start, end))
     torch.cuda.synchronize()
-    return [start.elapsed_time(end) for start, end in itertools.pairwise(marks)]
+    return {name: [start.elapsed_time(end) for start, end in pairs] for name, pairs in marks.items()}
 
 
 def main() -> None:
@@ -63,8 +64,7 @@ def main() -> None:
             part = slice(0, min(height, 2048))
             expected = reference.linear(selection.kernel, x[part], stored, bias)
             errors[selection.kernel.name] = reference.relative_error(selection.linear(x, stored, bias)[part], expected)
-        for name, function in candidates.items():
-            samples = times_ms(function, options.repeats)
+        for name, samples in times_ms(candidates, options.repeats).items():
             median = statistics.median(samples)
             blocks[name] = blocks.get(name, 0.0) + count * median
             rows.append(

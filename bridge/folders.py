@@ -37,7 +37,8 @@ def checkpoint_path(component: str, name: str | None, formats: list[str]) -> str
     """The chosen file's path, or, where none is chosen, the one file of the component stored in one of the formats."""
     if name:
         return full_path(component, name)
-    paths = [full_path(component, each) for each in file_names(component)]
+    # get_full_path gives None for a dangling link, which shall not keep the other files from being found.
+    paths = [path for each in file_names(component) if (path := folder_paths.get_full_path(FOLDERS[component], each))]
     return find(component, formats, paths, folder_paths.get_folder_paths(FOLDERS[component]))
 
 

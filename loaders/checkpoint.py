@@ -10,7 +10,7 @@ from ..errors import CheckpointError
 from ..formats import FORMATS, QuantizedWeight
 from ..schemes import schemes_of
 from .components import COMPONENTS, component_of
-from .foreign import describe_foreign
+from .foreign import describe_foreign, quantized_otherwise
 
 Opener = Callable[[str], tuple[dict[str, torch.Tensor], dict[str, str]]]
 """Path -> tensors (memory-mapped where the file allows it) and the file's metadata."""
@@ -53,9 +53,9 @@ def read(path: str, component: str, open_file: Opener) -> Checkpoint:
         what = f"a {found.title}" if found else describe_foreign(tensors)
         raise _error(path, f"it is {what}, where a {expected.title} is needed. Pick another file, or the loader that fits this one.")
     spiece = tensors.pop(SPIECE, None)
-    foreign = describe_foreign(tensors, only_quantization=True)
+    foreign = quantized_otherwise(tensors)
     if foreign:
-        raise _error(path, foreign)
+        raise _error(path, f"it is {foreign.what}. {foreign.then}")
     try:
         tensors = naming.rename(tensors)
         format_name, weights = _take_weights(tensors)

@@ -7,32 +7,38 @@ import torch
 
 
 class Foreign(NamedTuple):
-    """mark: the end of a key that gives the kind away; what: the sentence for the user."""
+    """mark: the end of a key that gives the kind away; what: the kind, behind "it is"; then: what the user can do."""
 
     mark: str
     what: str
+    then: str
+
+
+_CORE = "Load it with ComfyUI's own loader."
+_OTHER_FILE = "Load an fp8 or int8 file of the model."
 
 
 QUANTIZED_OTHERWISE = (
-    Foreign(".comfy_quant", "it is quantized in ComfyUI's own way. Load it with ComfyUI's own loader."),
-    Foreign("scaled_fp8", 'it is one of LightX2V\'s "_comfyui" files or another of ComfyUI\'s scaled fp8 files. Load it with ComfyUI\'s own loader.'),
-    Foreign(".scale_weight", "it is one of ComfyUI's scaled fp8 files. Load it with ComfyUI's own loader."),
-    Foreign(".weight_global_scale", "it is quantized to nvfp4, which is none of LightQuant's formats. Load an fp8 or int8 file of the model."),
-    Foreign(".weight_scale_2", "it is quantized to nvfp4, which is none of LightQuant's formats. Load an fp8 or int8 file of the model."),
-    Foreign("affine_norm1.weight", "it was exported by LightCompress with extra norms, which this version does not read yet."),
-    Foreign(".qweight", "it is a GPTQ or AWQ file, which is none of LightQuant's formats. Load an fp8 or int8 file of the model."),
+    Foreign(".comfy_quant", "quantized in ComfyUI's own way", _CORE),
+    Foreign("scaled_fp8", 'one of LightX2V\'s "_comfyui" files or another of ComfyUI\'s scaled fp8 files', _CORE),
+    Foreign(".scale_weight", "one of ComfyUI's scaled fp8 files", _CORE),
+    Foreign(".weight_global_scale", "quantized to nvfp4, which is none of LightQuant's formats", _OTHER_FILE),
+    Foreign(".weight_scale_2", "quantized to nvfp4, which is none of LightQuant's formats", _OTHER_FILE),
+    Foreign("affine_norm1.weight", "exported by LightCompress with extra norms, which this version does not read yet", _OTHER_FILE),
+    Foreign(".qweight", "a GPTQ or AWQ file, which is none of LightQuant's formats", _OTHER_FILE),
 )
 
 
-def describe_foreign(tensors: Mapping[str, torch.Tensor], only_quantization: bool = False) -> str:
-    """A phrase for what these tensors are; with only_quantization, empty unless they are quantized in another way."""
-    for kind in QUANTIZED_OTHERWISE:
-        if any(key.endswith(kind.mark) for key in tensors):
-            return kind.what if only_quantization else "a model of another family, " + kind.what.removeprefix("it is ").rstrip(".")
-    if only_quantization:
-        return ""
+def quantized_otherwise(tensors: Mapping[str, torch.Tensor]) -> Foreign | None:
+    """The way in which these tensors are quantized, if it is one that the pack does not read."""
+    return next((kind for kind in QUANTIZED_OTHERWISE if any(key.endswith(kind.mark) for key in tensors)), None)
+
+
+def describe_foreign(tensors: Mapping[str, torch.Tensor]) -> str:
+    """A noun phrase for tensors that are no component of the pack's."""
     if not tensors:
         return "an empty file"
-    if any(key.startswith(("lora_", "diffusion_model.blocks.0.lora")) or ".lora_" in key for key in tensors):
+    if any(key.startswith("lora_") or ".lora_" in key for key in tensors):
         return "a LoRA"
-    return f"no model that LightQuant knows (its first keys: {', '.join(sorted(tensors)[:3])})"
+    kind = quantized_otherwise(tensors)
+    return f"no model that LightQuant knows ({f'{kind.what}; ' if kind else ''}its first keys: {', '.join(sorted(tensors)[:3])})"
