@@ -10,6 +10,7 @@ the latents of the first, bit for bit.
 import argparse
 import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -118,6 +119,7 @@ def measure(variant: str, weights: str, options: argparse.Namespace) -> dict:
         row["errors_of_predictions"] = [relative_error(*pair) for pair in zip(seen, expected, strict=True)]
         row["mean_error"] = statistics.mean(row["errors_of_predictions"])
         row["error_of_latents"] = relative_error(latents, expected_latents)
+    vram.stop()
     path.unlink(missing_ok=True)
     return row | {"environment": host.environment(options.commit)}
 
@@ -128,7 +130,7 @@ def main() -> None:
     if options.child:
         variant, weights = options.child
         host.write(options.out, measure(variant, weights, options))
-        return
+        os._exit(0)  # at a regular exit comfy-aimdo's thread was seen to abort the process, after everything was done
     result = {"what": "Wan2.1-T2V-14B, random weights, cfg 1", "options": vars(options), "rows": []}
     for weights, variant in itertools.product(options.weights, options.variants):
         started, part = time.perf_counter(), f"{options.folder}/row.json"
