@@ -14,6 +14,7 @@ from ..loaders import Checkpoint, read
 from ..loaders.checkpoint import not_quantized, scheme_does_not_fit
 from ..schemes import AUTO, SCHEMES
 from .build import BUILDERS, Built
+from .first_call import settle_attention
 from .folders import open_file
 from .linear import QuantizedLinear
 from .record import ModelRecord, attach
@@ -54,6 +55,7 @@ def load(request: Request, disable_dynamic: bool = False) -> Loaded:
     Raises CheckpointError, SchemeError or KernelError; nothing of the model is kept then.
     """
     bar = comfy.utils.ProgressBar(3)
+    settle_attention(device_of(request.component))
     checkpoint = read(request.path, request.component, open_file)
     if checkpoint.format is None:
         raise not_quantized(checkpoint)
