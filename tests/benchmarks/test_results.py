@@ -62,7 +62,7 @@ def test_a_result_says_where_it_comes_from_and_keeps_its_samples(name):
 
 
 def test_every_variant_was_measured():
-    assert list(rows(GAUSSIAN)) == VARIANTS
+    assert set(rows(GAUSSIAN)) == set(VARIANTS)
 
 
 @both_kinds
