@@ -22,9 +22,10 @@ def _package_name() -> str:
     """
     this = sys.modules[__name__]
     known = sys.modules.setdefault("lightquant", this)
-    if known is not this and not os.path.samefile(os.path.dirname(known.__file__ or ""), os.path.dirname(__file__)):
+    place = getattr(known, "__file__", None)
+    if known is not this and not (place and os.path.samefile(os.path.dirname(place), os.path.dirname(__file__))):
         raise ImportError(
-            f"Another package named lightquant is already loaded from {known.__file__}, so the pack in {os.path.dirname(__file__)} can't start. "
+            f"Another package named lightquant is already loaded from {place}, so the pack in {os.path.dirname(__file__)} can't start. "
             "Uninstall that package (pip uninstall lightquant) or remove the other copy of the pack, then restart ComfyUI."
         )
     return "lightquant"

@@ -37,9 +37,6 @@ SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in _TABLE}
 AUTO = "auto"
 """Not a scheme: the fastest one for this GPU, these packages and the checkpoint's format."""
 
-ENCODER_ALIASES = {"fp8": "fp8-sgl", "int8": "int8-vllm"}
-"""What LightX2V's configurations call two schemes of the T5 and CLIP encoders."""
-
 
 def schemes_of(format_name: str) -> list[str]:
     """The names of the schemes that read this format, in the table's order."""

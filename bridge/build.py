@@ -46,7 +46,7 @@ def build_dit(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, 
 
 def build_t5(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
     """A CLIP of type wan."""
-    found = find_tokenizer(checkpoint, tokenizer, [folders.tokenizer_path(name) for name in folders.tokenizer_names()], folders.read_spiece)
+    found = find_tokenizer(checkpoint, tokenizer, folders.tokenizer_paths(), folders.read_spiece)
     state_dict = _state_dict(checkpoint, dtype)
     with _model_errors(checkpoint):
         options = {"custom_operations": operations_for(selection), "umt5xxl_model_config": _t5_config(state_dict), "dtype": dtype}

@@ -7,12 +7,10 @@ import folder_paths
 import torch
 
 from ..loaders.checkpoint import SPIECE
+from ..loaders.components import COMPONENTS
 from ..loaders.discover import find
-from ..loaders.files import SAFETENSORS, open_pickled, opener
-from ..loaders.tokenizer import MODEL_FILE
-
-FOLDERS = {"dit": "diffusion_models", "t5": "text_encoders", "clip": "clip_vision"}
-"""ComfyUI's folder type of each component."""
+from ..loaders.files import SAFETENSORS, open_pickled, opener, safetensors_header
+from ..loaders.tokenizer import MODEL_FILE, beside
 
 
 def _open_safetensors(path: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -25,12 +23,12 @@ open_file = opener(_open_safetensors)
 
 def file_names(component: str) -> list[str]:
     """The component's files as ComfyUI's dropdowns name them."""
-    return folder_paths.get_filename_list(FOLDERS[component])
+    return folder_paths.get_filename_list(COMPONENTS[component].folder)
 
 
 def full_path(component: str, name: str) -> str:
     """The path behind a dropdown's name. An absolute path outside ComfyUI's folders is never returned."""
-    return folder_paths.get_full_path_or_raise(FOLDERS[component], name)
+    return folder_paths.get_full_path_or_raise(COMPONENTS[component].folder, name)
 
 
 def checkpoint_path(component: str, name: str | None, formats: list[str]) -> str:
@@ -38,8 +36,8 @@ def checkpoint_path(component: str, name: str | None, formats: list[str]) -> str
     if name:
         return full_path(component, name)
     # get_full_path gives None for a dangling link, which shall not keep the other files from being found.
-    paths = [path for each in file_names(component) if (path := folder_paths.get_full_path(FOLDERS[component], each))]
-    return find(component, formats, paths, folder_paths.get_folder_paths(FOLDERS[component]))
+    paths = [path for each in file_names(component) if (path := folder_paths.get_full_path(COMPONENTS[component].folder, each))]
+    return find(component, formats, paths, folder_paths.get_folder_paths(COMPONENTS[component].folder))
 
 
 def tokenizer_names() -> list[str]:
@@ -47,21 +45,32 @@ def tokenizer_names() -> list[str]:
     return [*_spiece_models(), *(name for name in file_names("t5") if name.lower().endswith(SAFETENSORS))]
 
 
+def spiece_models_for(checkpoint: str) -> list[str]:
+    """The sentencepiece models that a T5 loader may come upon: those beside its checkpoint and in the text encoder folders."""
+    return [*filter(os.path.isfile, beside(checkpoint)), *_spiece_models().values()]
+
+
 def tokenizer_path(name: str) -> str:
     """The path behind a name from tokenizer_names."""
     return _spiece_models().get(name) or full_path("t5", name)
 
 
+def tokenizer_paths() -> list[str]:
+    """The paths behind tokenizer_names, less those that are gone since ComfyUI listed them."""
+    files = (folder_paths.get_full_path(COMPONENTS["t5"].folder, name) for name in file_names("t5") if name.lower().endswith(SAFETENSORS))
+    return [*_spiece_models().values(), *filter(None, files)]
+
+
 def read_spiece(path: str) -> torch.Tensor | None:
     """The tokenizer that a ComfyUI umt5 file carries, or None."""
-    if path.lower().endswith(SAFETENSORS):
-        return open_file(path)[0].get(SPIECE)
-    return open_pickled(path).get(SPIECE)
+    if not path.lower().endswith(SAFETENSORS):
+        return open_pickled(path).get(SPIECE)
+    return open_file(path)[0][SPIECE] if SPIECE in safetensors_header(path) else None
 
 
 def _spiece_models() -> dict[str, str]:
     found: dict[str, str] = {}
-    for root in folder_paths.get_folder_paths(FOLDERS["t5"]):
+    for root in folder_paths.get_folder_paths(COMPONENTS["t5"].folder):
         for folder, _, files in os.walk(root, followlinks=True):
             for file in sorted(files):
                 if file.lower().endswith(MODEL_FILE):

@@ -1,5 +1,6 @@
 """The formats as comfy-kitchen layouts, which carry them through ComfyUI's memory management, LoRA and saving."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,14 @@ class FormatLayout(QuantizedLayout):
     @dataclass(frozen=True)
     class Params(BaseLayoutParams):
         """scale: fp32, in the format's shape; orig_dtype: the compute dtype; orig_shape: (N, K)."""
+
+        def clone(self) -> "FormatLayout.Params":
+            """The same tensors in a new object.
+
+            ComfyUI's hooks restore a weight by `parameter.data.copy_(backup)`, and `.data` comes through here: with a scale of its own it would
+            take the codes back and leave the hooked LoRA's scale, which is silently another weight. A scale is never written to otherwise.
+            """
+            return dataclasses.replace(self)
 
     @classmethod
     def quantize(cls, tensor: torch.Tensor, scale=None, stochastic_rounding: int | None = 0, inplace_ops: bool = False, **kwargs):

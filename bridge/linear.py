@@ -70,6 +70,13 @@ class QuantizedLinear(comfy.ops.manual_cast.Linear):
         if self.bias is not None:
             destination[prefix + "bias"] = self.bias if keep_vars else self.bias.detach()
 
+    @property
+    def weight_scale(self) -> torch.Tensor:
+        """The scale of a quantized weight: ComfyUI's hooks and merging nodes look every key of the state dict up as an attribute."""
+        if not isinstance(self.weight, QuantizedTensor):
+            raise AttributeError("a float weight has no scale")
+        return stored(self.weight).scale
+
     def _apply(self, fn, recurse=True):
         """Moves and casts by replacing the parameters: torch would swap a quantized one's insides, which fails for tensors made in inference mode."""
         for name, parameter in self._parameters.items():

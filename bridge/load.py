@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import comfy.hooks
 import comfy.model_management
 import comfy.utils
 import torch
@@ -55,7 +56,6 @@ def load(request: Request, disable_dynamic: bool = False) -> Loaded:
     Raises CheckpointError, SchemeError or KernelError; nothing of the model is kept then.
     """
     bar = comfy.utils.ProgressBar(3)
-    settle_attention(device_of(request.component))
     checkpoint = read(request.path, request.component, open_file)
     if checkpoint.format is None:
         raise not_quantized(checkpoint)
@@ -64,6 +64,7 @@ def load(request: Request, disable_dynamic: bool = False) -> Loaded:
     dtype = _dtype(request, checkpoint)
     built = BUILDERS[request.component](checkpoint, selection, dtype, request.tokenizer, disable_dynamic)
     _check_keys(checkpoint, built)
+    settle_attention(device_of(request.component))
     bar.update(1)
     record = ModelRecord(
         component=request.component, file=request.path, format=checkpoint.format, scheme=request.scheme,
@@ -74,6 +75,8 @@ def load(request: Request, disable_dynamic: bool = False) -> Loaded:
     attach(built.patcher, record)
     # TorchCompileModel, hooks and the multi-GPU nodes ask for a second, independent copy of the weights this way.
     built.patcher.cached_patcher_init = (reload_patcher, (request,))
+    # The other mode keeps the patched weights of every hook as floats, which can't be copied back into a quantized weight.
+    built.patcher.hook_mode = comfy.hooks.EnumHookMode.MinVram
     bar.update(1)
     log.info("LightQuant: %s", summary(record))
     return Loaded(built.model, built.patcher, record)
@@ -87,9 +90,9 @@ def reload_patcher(request: Request, disable_dynamic: bool = False):
 def summary(record: ModelRecord) -> str:
     """The record in a few lines, for the node and the log."""
     lines = [
+        f"kernel {record.kernel}, {record.format}, {record.weight_bytes / 2**30:.2f} GiB of weights ({len(record.quantized)} quantized layers)",
         f"{record.file}",
-        f"{record.format}, {len(record.quantized)} quantized layers, {record.weight_bytes / 2**30:.2f} GiB of weights",
-        f"kernel {record.kernel}: {record.why}",
+        f"why this kernel: {record.why}",
     ]
     if record.tokenizer:
         lines.append(f"tokenizer {record.tokenizer}")

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from ..formats import FORMATS, QuantizedWeight
 from .contract import Kernel, Rows, Verdict
 from .operators import operator
+from .probe import small_check
 from .quantize_rows import pieces
 
 PIECE_ELEMENTS = 1 << 24
@@ -36,7 +37,8 @@ class Expanded(Kernel):
         self.name, self.format, self.why = name, format_name, why
 
     def is_supported(self, device: torch.device) -> Verdict:
-        return True, f"{self.variant}: {self.why}"
+        works, reason = small_check(self, device)  # a device may lack the format's very dtype, as MPS may lack fp8
+        return works, f"{self.variant}: {self.why}" if works else reason
 
     def quantize(self, x: torch.Tensor) -> Rows:
         return Rows(x, None)

@@ -7,12 +7,13 @@ from types import ModuleType
 
 import torch
 
+from ..formats import FP8_CHANNEL, INT8_CHANNEL
+from ..formats.channel import SMALLEST_AMAX
 from .operators import operator
 
-LIMITS = {torch.float8_e4m3fn: 448.0, torch.int8: 127.0}
+LIMITS = {format_.dtype: format_.limit for format_ in (FP8_CHANNEL, INT8_CHANNEL)}
 """The largest code of each dtype."""
 
-SMALLEST_AMAX = 1e-12
 PIECE_ELEMENTS = 1 << 24
 """The eager quantizer works in pieces of 64 MiB of fp32, so that its temporaries stay small beside a 14B model's activations."""
 
@@ -70,6 +71,13 @@ def triton_kernels(device: torch.device) -> ModuleType | None:
             triton_rows.quantize_rows(x, values, scale, LIMITS[torch.int8], SMALLEST_AMAX)
         if not torch.equal(values[1].float(), torch.round(x[1] * 127 / 63)):
             raise ArithmeticError("its codes are wrong here")
+        rescaled = torch.empty_like(x)
+        with torch.cuda.device(device):
+            triton_rows.rescale(values.int(), scale, torch.ones(32, 1, device=device), None, rescaled)
+        if not torch.allclose(rescaled, values.float() * scale):
+            raise ArithmeticError("its products are wrong here")
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:  # a compiler may raise anything, and without it the eager quantizer works
         log.warning("LightQuant: activations are quantized by eager torch, in several passes instead of one, as Triton can't be used: %s", error)
         return None

@@ -100,13 +100,18 @@ def _take_weights(tensors: dict[str, torch.Tensor]) -> tuple[str | None, dict[st
     formats = {format_.name for format_ in layers.values()}
     if len(formats) > 1:
         raise CheckpointError(f"its layers are stored in several formats ({', '.join(sorted(formats))}), and this version reads one a file")
+    if layers and not any(key.endswith(".weight_scale") for key in tensors):
+        raise CheckpointError(
+            f"its {len(layers)} 8-bit weights have no scales: it is a plain cast of a float model, not one of LightX2V's quantized files. "
+            "Load it with ComfyUI's own loader."
+        )
     weights = {}
     for layer, format_ in layers.items():
         data, scale = (tensors.pop(layer + suffix, None) for suffix in (format_.keys["data"], format_.keys["scale"]))
         problem = format_.problem(data, scale)
         if problem:
             raise CheckpointError(f"the layer {layer} is damaged or of another format: {problem}. Download or convert the file again.")
-        weights[layer] = QuantizedWeight(data, scale.float())
+        weights[layer] = QuantizedWeight(data.contiguous(), scale.float().contiguous())
     orphans = sorted(key for key in tensors if key.endswith(".weight_scale"))
     if orphans:
         raise CheckpointError(f"it has scales without an 8-bit weight: {', '.join(orphans[:5])}. Download or convert the file again.")

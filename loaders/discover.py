@@ -35,8 +35,8 @@ def identify(dtypes: Mapping[str, torch.dtype]) -> Identity | None:
 def _identify_file(path: str, size: int, modified: float) -> Identity | None:
     try:
         return identify(dtypes_in(path))
-    except LightQuantError:
-        return None  # a damaged or foreign file is no candidate; naming it in the loader tells why
+    except (LightQuantError, OSError):
+        return None  # a damaged, foreign or locked file is no candidate; naming it in the loader tells why
 
 
 def find(component: str, formats: Sequence[str], files: Sequence[str], folders: Sequence[str]) -> str:

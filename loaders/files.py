@@ -14,6 +14,9 @@ from .checkpoint import Opener
 SAFETENSORS = (".safetensors", ".sft")
 PICKLED = (".pth", ".pt", ".bin", ".ckpt")
 
+WRAPPERS = ("state_dict", "model", "module")
+"""Keys under which training programs keep the tensors."""
+
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2, "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
@@ -55,7 +58,8 @@ def safetensors_header(path: str) -> dict[str, dict]:
         except ValueError as problem:
             raise _damaged(path, f"its header can't be read ({problem})") from problem
     try:
-        end = 8 + length + max((entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0)
+        entries = [(entry["dtype"], entry["data_offsets"][1]) for key, entry in header.items() if key != "__metadata__"]
+        end = 8 + length + max((stop for _, stop in entries), default=0)
     except (AttributeError, KeyError, TypeError, IndexError) as problem:
         raise _damaged(path, "its header is not that of a safetensors file") from problem
     if end > size:
@@ -78,10 +82,12 @@ def open_pickled(path: str) -> dict[str, torch.Tensor]:
             f"LightQuant refuses {path}: it holds more than tensors, and loading it would run code from the file "
             f"({str(problem).strip().splitlines()[0]}). Get the file from a source you trust, as .safetensors if there is one."
         ) from problem
-    except (RuntimeError, EOFError, OSError, ValueError) as problem:
-        raise _damaged(path, f"torch can't read it ({str(problem).strip().splitlines()[0]})") from problem
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
+    except Exception as problem:  # on a damaged file the unpickler was seen to raise IndexError and KeyError too
+        reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+        raise _damaged(path, f"torch can't read it ({reason})") from problem
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
     if not isinstance(content, Mapping):
         raise CheckpointError(f"LightQuant can't load {path}: it holds a {type(content).__name__}, where a dictionary of tensors is needed.")
     others = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]

@@ -42,15 +42,24 @@ def find_tokenizer(
         return _checked(Tokenizer(model, chosen), checkpoint)
     if checkpoint.spiece is not None:
         return _checked(Tokenizer(checkpoint.spiece, checkpoint.path), checkpoint)
-    beside = [os.path.join(os.path.dirname(checkpoint.path), place) for place in BESIDE]
-    for path in [*filter(os.path.isfile, beside), *files]:
-        model = _from_file(path, read_spiece)
-        if model is not None:
-            return _checked(Tokenizer(model, path), checkpoint)
+    rejected = []
+    for path in [*filter(os.path.isfile, beside(checkpoint.path)), *files]:
+        try:
+            model = _from_file(path, read_spiece)
+            if model is not None:
+                return _checked(Tokenizer(model, path), checkpoint)
+        except CheckpointError as problem:  # a file that nobody named: another model's tokenizer, say
+            rejected.append(str(problem))
     raise CheckpointError(
-        f"LightQuant found no tokenizer for {checkpoint.path}: the file carries none, there is none at {' or '.join(beside)}, and none of the "
-        f"{len(files)} text encoder files holds one. Put google/umt5-xxl/spiece.model of the Wan model beside the file, or pick a tokenizer."
+        f"LightQuant found no tokenizer for {checkpoint.path}: the file carries none, there is none at {' or '.join(beside(checkpoint.path))}, and "
+        f"none of the {len(files)} text encoder files holds it. Put google/umt5-xxl/spiece.model of the Wan model beside the file, or pick a "
+        f"tokenizer. {' '.join(rejected)}".strip()
     )
+
+
+def beside(path: str) -> list[str]:
+    """Where the tokenizer of the checkpoint at path may lie, in a Wan folder."""
+    return [os.path.join(os.path.dirname(path), place) for place in BESIDE]
 
 
 def _from_file(path: str, read_spiece: Callable[[str], torch.Tensor | None]) -> torch.Tensor | None:

@@ -76,6 +76,8 @@ class _Loader(io.ComfyNode):
         try:
             request = cls._request(**inputs)
             files = [path for path in (request.path, request.tokenizer) if path]
+            if cls.component == "t5" and request.tokenizer is None:
+                files += folders.spiece_models_for(request.path)
             return repr((__version__, request, [(os.path.getsize(path), os.path.getmtime(path)) for path in files]))
         except (LightQuantError, OSError) as problem:
             return f"{__version__}: {problem}"  # execute raises it again, on the node

@@ -11,12 +11,10 @@ import small_models
 import torch
 from demo_graphs import Node, float_loader, quantized_loader
 from demo_server import DemoError
+from lightquant.loaders.components import COMPONENTS
 from lightquant.loaders.discover import identify
 from lightquant.loaders.files import SAFETENSORS, dtypes_in, open_pickled, safetensors_header
 from lightquant.schemes import SCHEMES
-
-FOLDERS = {"dit": "diffusion_models", "t5": "text_encoders", "clip": "clip_vision"}
-"""ComfyUI's folder type of each component."""
 
 TOKENIZER = Path("text_encoders", "google", "umt5-xxl", "spiece.model")
 STORED_AS = {None: "bf16", "fp8-channel": "fp8", "int8-channel": "int8"}
@@ -87,9 +85,9 @@ class Models:
         for part, files in [*self.quantized.items(), *((part, [file]) for part, file in self.floats.items())]:
             for file in files:
                 if not file.small:
-                    found.setdefault(FOLDERS[component(part)], set()).add(file.path.parent)
+                    found.setdefault(COMPONENTS[component(part)].folder, set()).add(file.path.parent)
         if self.tokenizer:
-            found.setdefault(FOLDERS["t5"], set()).add(self.tokenizer.parent)
+            found.setdefault(COMPONENTS["t5"].folder, set()).add(self.tokenizer.parent)
         return found
 
     def _file(self, part: str, scheme: str | None) -> ModelFile:
@@ -109,7 +107,7 @@ class Models:
 
 def prepare(options: argparse.Namespace, models: Path) -> Models:
     """Write the small models below `models` and look into the user's files. Raises DemoError or LightQuantError for a file that does not fit."""
-    named = [_users(name, path) for name in FOLDERS if (path := getattr(options, name))]
+    named = [_users(name, path) for name in COMPONENTS if (path := getattr(options, name))]
     quantized = {part: [file] for part, file in named}
     floats = {}
     if options.float_dit:
@@ -119,7 +117,7 @@ def prepare(options: argparse.Namespace, models: Path) -> Models:
     taken = {component(part) for part in quantized}
     for part, (draw, file_name) in SMALL.items():
         if component(part) not in taken:
-            floats[part], *quantized[part] = _small(part, draw(), models / FOLDERS[component(part)] / file_name)
+            floats[part], *quantized[part] = _small(part, draw(), models / COMPONENTS[component(part)].folder / file_name)
     if "t5" not in taken:
         (models / TOKENIZER).parent.mkdir(parents=True, exist_ok=True)
         (models / TOKENIZER).write_bytes(small_models.spiece())

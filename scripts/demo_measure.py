@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,6 @@ def _latent(base: Path, outcome: Outcome) -> torch.Tensor:
 
 
 def _kernel(shown: dict) -> str:
-    """The line about the kernel in the text that a loader node shows."""
-    lines = "\n".join(shown.get("text", ())).splitlines()
-    return next((line.removeprefix("kernel ") for line in lines if line.startswith("kernel ")), "")
+    """The kernel and why, from the text that a loader node shows; empty if it is no such text."""
+    found = re.search(r"^kernel ([^,\n]+),.*^why this kernel: ([^\n]*)", "\n".join(shown.get("text", ())), re.DOTALL | re.MULTILINE)
+    return f"{found[1]}: {found[2]}" if found else ""

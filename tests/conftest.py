@@ -90,6 +90,17 @@ def models(floats, spiece, tmp_path_factory):
     return root
 
 
+@pytest.fixture
+def add_folder():
+    """Gives ComfyUI one more model folder of a type, for this test only."""
+    import folder_paths
+
+    before = {kind: list(folders) for kind, (folders, _) in folder_paths.folder_names_and_paths.items()}
+    yield lambda kind, folder: folder_paths.add_model_folder_path(kind, str(folder))
+    for kind, folders in before.items():
+        folder_paths.folder_names_and_paths[kind][0][:] = folders
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_loaded():
     """Each test starts with no model loaded."""

@@ -63,7 +63,7 @@ def skip_if_core_cannot_save(model, file: str) -> None:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_saved_by_the_stock_node_it_loads_again_bit_for_bit(models, file, tmp_path, monkeypatch):
+def test_saved_by_the_stock_node_it_loads_again_bit_for_bit(models, file, tmp_path, monkeypatch, add_folder):
     import folder_paths
     from comfy_extras.nodes_model_merging import ModelSave
 
@@ -73,7 +73,7 @@ def test_saved_by_the_stock_node_it_loads_again_bit_for_bit(models, file, tmp_pa
     monkeypatch.setattr(folder_paths, "output_directory", str(tmp_path))
     ModelSave().save(model, f"saved_{file[:-12]}")
     (path,) = tmp_path.glob("saved*.safetensors")
-    folder_paths.add_model_folder_path("diffusion_models", str(tmp_path))
+    add_folder("diffusion_models", tmp_path)
     again = pipeline.load_dit(path.name, dtype="fp32")
     assert torch.equal(sample(again), plain)
     with safe_open(path, framework="pt") as saved:
@@ -99,6 +99,34 @@ def test_saved_with_a_lora_it_is_baked_into_the_format(models, tmp_path, monkeyp
     assert weight.dtype is torch.int8
     assert relative_error(weight.float() * scale, before + change) < 0.05
     assert relative_error(before, before + change) > 0.5
+
+
+@pytest.mark.parametrize("tag", ["fp8", "int8"])
+def test_a_text_encoder_saved_by_the_stock_node_loads_again_bit_for_bit(models, tag, tmp_path, monkeypatch, add_folder):
+    import folder_paths
+    from comfy_extras.nodes_model_merging import CLIPSave
+
+    clip = pipeline.load_t5(f"models_t5_umt5-xxl-enc-{tag}.pth")
+    if clip.patcher.is_dynamic() and tag == "int8":
+        pytest.skip("as for models")
+    (plain,) = nodes.CLIPTextEncode().encode(clip, "a cat")
+    monkeypatch.setattr(folder_paths, "output_directory", str(tmp_path))
+    CLIPSave().save(clip, f"clip_{tag}")
+    path = max(tmp_path.glob("clip*.safetensors"), key=lambda each: each.stat().st_size)  # the node writes what it can't name beside it
+    add_folder("text_encoders", tmp_path)
+    (again,) = nodes.CLIPTextEncode().encode(pipeline.load_t5(path.name), "a cat")
+    assert torch.equal(again[0][0], plain[0][0])
+
+
+def test_a_clip_vision_model_in_comfyuis_names_loads_again_bit_for_bit(models, tmp_path, add_folder):
+    from safetensors.torch import save_file
+
+    vision = pipeline.load_clip("models_clip_open-clip-xlm-roberta-large-vit-huge-14-fp8.pth")
+    images = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(0))
+    plain = vision.encode_image(images).penultimate_hidden_states
+    save_file({key: tensor.detach().cpu().contiguous() for key, tensor in vision.get_sd().items()}, tmp_path / "vision_saved.safetensors")
+    add_folder("clip_vision", tmp_path)
+    assert torch.equal(pipeline.load_clip("vision_saved.safetensors").encode_image(images).penultimate_hidden_states, plain)
 
 
 @pytest.mark.parametrize("file", [FILES[0], pytest.param(FILES[1], marks=pytest.mark.gpu)])

@@ -4,7 +4,7 @@ from lightquant.errors import KernelError
 from lightquant.formats import FORMATS
 from lightquant.kernels import best_variant, report, select
 from lightquant.kernels.registry import ORDER, VARIANTS
-from lightquant.schemes import ENCODER_ALIASES, SCHEMES, schemes_of
+from lightquant.schemes import SCHEMES, schemes_of
 
 CPU = torch.device("cpu")
 LIGHTX2V = [
@@ -19,7 +19,6 @@ def test_the_nine_names_are_lightx2vs_and_come_first():
 def test_every_scheme_has_one_of_the_four_formats_and_its_hardware():
     assert {scheme.format for scheme in SCHEMES.values()} == {"fp8-channel", "int8-channel", "int4-g128", "fp8-b128"}
     assert all("sm_" in scheme.runs_on for scheme in SCHEMES.values())
-    assert set(ENCODER_ALIASES.values()) <= set(SCHEMES)
 
 
 def test_every_format_that_is_read_runs_here_and_names_its_schemes():

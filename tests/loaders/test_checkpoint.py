@@ -45,6 +45,12 @@ def test_a_bf16_scale_becomes_fp32(tensors):
     assert checkpoint.weights["blocks.0.ffn.0"].scale.dtype is torch.float32
 
 
+def test_weights_that_a_pth_kept_as_transposed_views_become_contiguous(tensors):
+    key = "blocks.0.ffn.0.weight"
+    checkpoint = read_tensors({**tensors, key: tensors[key].t().contiguous().t()})
+    assert checkpoint.weights["blocks.0.ffn.0"].data.is_contiguous()
+
+
 def test_fused_qkv_is_split_with_its_scales_and_biases(floats):
     source = small_models.quantized(floats["clip"], "clip", "int8-channel")
     checkpoint = read_tensors(source, "clip")
@@ -80,6 +86,8 @@ def test_damaged_layers_are_named(tensors):
     assert "shape [256]," in refusal({**tensors, scale: tensors[scale][:, 0]})
     assert "NaN" in refusal({**tensors, scale: tensors[scale] * float("nan")})
     assert "scales without an 8-bit weight" in refusal(without(tensors, weight))
+    unscaled = {name: tensor for name, tensor in tensors.items() if not name.endswith("_scale")}
+    assert "20 8-bit weights have no scales: it is a plain cast" in refusal(unscaled)
     assert "several formats" in refusal({**tensors, weight: tensors[weight].float().to(torch.int8)})
 
 

@@ -2,8 +2,6 @@ import pytest
 from lightquant.errors import DiscoveryError
 from lightquant.loaders.discover import find
 
-FOLDERS = ("diffusion_models", "text_encoders", "clip_vision")
-
 
 def listing(models, folder: str) -> list[str]:
     return [str(path) for path in sorted((models / folder).rglob("*")) if path.is_file()]

@@ -66,6 +66,8 @@ def test_foreign_files(tmp_path):
     assert "epoch" in refusal(tmp_path / "mixed.pth")
     (tmp_path / "wild.safetensors").write_bytes(struct.pack("<Q", 1 << 60) + bytes(64))
     assert "not a safetensors file" in refusal(tmp_path / "wild.safetensors")
+    (tmp_path / "junk.bin").write_bytes(b"}" * 50)
+    assert "fetch it again" in refusal(tmp_path / "junk.bin")
     (tmp_path / "list.safetensors").write_bytes(struct.pack("<Q", 2) + b"[]")
     assert "header" in refusal(tmp_path / "list.safetensors")
 
@@ -74,7 +76,7 @@ def test_good_files_open_and_old_ones_too(tmp_path):
     tensors = {"a": torch.arange(6.0), "q": torch.ones(2, 2).to(torch.float8_e4m3fn), "i": torch.ones(2, dtype=torch.int8)}
     save_file(tensors, tmp_path / "new.safetensors")
     torch.save(tensors, tmp_path / "new.pth")
-    torch.save({"state_dict": {"a": tensors["a"]}}, tmp_path / "nested.pth")
+    torch.save({"model": {"a": tensors["a"]}, "step": 3}, tmp_path / "nested.pth")
     torch.save({"a": tensors["a"]}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     for name in ("new.safetensors", "new.pth"):
         assert dtypes_in(str(tmp_path / name)) == {key: tensor.dtype for key, tensor in tensors.items()}

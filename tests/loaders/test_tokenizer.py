@@ -43,6 +43,15 @@ def test_none_is_said_plainly(tmp_path):
         find_tokenizer(checkpoint(tmp_path / "t5.pth"), "a.safetensors", [], nothing)
 
 
+def test_other_models_tokenizers_and_broken_files_are_passed_over(tmp_path, spiece):
+    wrong, right = tmp_path / "a_gemma.model", tmp_path / "umt5.model"
+    wrong.write_bytes(b"no model at all")
+    right.write_bytes(spiece)
+    assert find_tokenizer(checkpoint(tmp_path / "t5.pth"), None, [str(wrong), str(right)], nothing).source == str(right)
+    with pytest.raises(CheckpointError, match=r"found no tokenizer.*can't read the tokenizer in .*a_gemma.model"):
+        find_tokenizer(checkpoint(tmp_path / "t5.pth"), None, [str(wrong)], nothing)
+
+
 def test_another_models_tokenizer_is_refused(tmp_path, spiece):
     path = tmp_path / "spiece.model"
     path.write_bytes(spiece)
