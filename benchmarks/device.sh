@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Run a command on the GPU machine with ComfyUI and the pack importable: bash benchmarks/device.sh COMMAND...
-# It expects the bundles that the tree carries there: .gpu-host (ComfyUI and its packages) and .gpu/ck.tar.xz (comfy-kitchen for sm_90).
+# It expects what benchmarks/carry.py made to have come with the tree: .gpu-host (ComfyUI and its packages) and .gpu/ck.tar.xz (comfy-kitchen).
 set -euo pipefail
 if [ ! -d /tmp/site ]; then
     python3 -m pip install -q --no-index --no-deps --no-compile --target /tmp/site .gpu-host/wheels/*.whl 2>/dev/null

@@ -1,7 +1,8 @@
 """Building MODEL, CLIP and CLIP_VISION from a checkpoint, their sizes read from the tensors' shapes."""
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import comfy.sd
@@ -35,7 +36,7 @@ class Built(NamedTuple):
 def build_dit(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
     """A MODEL. ComfyUI recognises the Wan variant by the shapes and keys."""
     options = {"custom_operations": operations_for(selection), "dtype": dtype}
-    with _model_errors(checkpoint):
+    with _naming_the_file(checkpoint):
         patcher = comfy.sd.load_diffusion_model_state_dict(
             _state_dict(checkpoint, dtype), model_options=options, metadata=dict(checkpoint.metadata), disable_dynamic=disable_dynamic
         )
@@ -48,7 +49,7 @@ def build_t5(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, t
     """A CLIP of type wan."""
     found = find_tokenizer(checkpoint, tokenizer, folders.tokenizer_paths(), folders.read_spiece)
     state_dict = _state_dict(checkpoint, dtype)
-    with _model_errors(checkpoint):
+    with _naming_the_file(checkpoint):
         options = {"custom_operations": operations_for(selection), "umt5xxl_model_config": _t5_config(state_dict), "dtype": dtype}
         clip = comfy.sd.CLIP(
             ClipTarget(comfy.text_encoders.wan.WanT5Tokenizer, comfy.text_encoders.wan.te(dtype_t5=dtype)),
@@ -66,7 +67,7 @@ def build_t5(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, t
 def build_clip(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
     """A CLIP_VISION."""
     state_dict = _state_dict(checkpoint, dtype)
-    with _model_errors(checkpoint):
+    with _naming_the_file(checkpoint):
         model = QuantizedClipVision(_clip_config(state_dict), dtype, operations_for(selection), disable_dynamic)
         model.load_sd(state_dict)
     return Built(model, model.patcher, model.model)
@@ -122,22 +123,20 @@ def _count(tensors: Mapping[str, torch.Tensor], pattern: str) -> int:
     return 1 + max(int(found[1]) for key in tensors if (found := re.match(pattern, key)))
 
 
-class _model_errors:  # noqa: N801 - a context manager, read as a verb
+@contextlib.contextmanager
+def _naming_the_file(checkpoint: Checkpoint) -> Iterator[None]:
     """Turns what ComfyUI raises over a checkpoint's keys and shapes into an error that names the file."""
-
-    def __init__(self, checkpoint: Checkpoint):
-        self.path = checkpoint.path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind, problem, trace) -> None:
-        if isinstance(problem, KeyError):
-            raise CheckpointError(
-                f"LightQuant can't load {self.path}: the key {problem} is missing. The file is incomplete: fetch it again."
-            ) from problem
-        if isinstance(problem, RuntimeError) and "state_dict" in str(problem):
-            lines = [line.strip() for line in str(problem).splitlines()]
-            raise CheckpointError(
-                f"LightQuant can't load {self.path}: its tensors do not fit the model they describe ({'; '.join(lines[1:4])}). Fetch the file again."
-            ) from problem
+    try:
+        yield
+    except KeyError as problem:
+        raise CheckpointError(
+            f"LightQuant can't load {checkpoint.path}: the key {problem} is missing. The file is incomplete: fetch it again."
+        ) from problem
+    except RuntimeError as problem:
+        if "state_dict" not in str(problem):
+            raise
+        lines = [line.strip() for line in str(problem).splitlines()]
+        raise CheckpointError(
+            f"LightQuant can't load {checkpoint.path}: its tensors do not fit the model they describe ({'; '.join(lines[1:4])}). "
+            "Fetch the file again."
+        ) from problem
