@@ -51,14 +51,29 @@ def running_server(comfyui: Path, base: Path, log: Path, arguments: Sequence[str
     ]  # fmt: skip
     # A group of its own: Ctrl-C in the terminal is the demo's to answer, and what the server starts can be ended with it.
     group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
-    with log.open("ab") as output:
-        process = subprocess.Popen(command, cwd=comfyui, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **group)
-    server = Server(f"http://{HOST}:{port}", process, log)
+    process = None
     try:
+        with log.open("ab") as output, _interrupts_later():
+            process = subprocess.Popen(command, cwd=comfyui, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **group)
+        server = Server(f"http://{HOST}:{port}", process, log)
         _wait(server)
         yield server
     finally:
-        _stop(process)
+        if process is not None:
+            _stop(process)
+
+
+@contextlib.contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Holds Ctrl-C back until the block is done: within Popen it would leave a process that nobody knows of."""
+    held = []
+    earlier = signal.signal(signal.SIGINT, lambda *_: held.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+    if held:
+        raise KeyboardInterrupt
 
 
 def free_port(wanted: int | None) -> int:
