@@ -74,13 +74,13 @@ def select(scheme: str, format_name: str, device: torch.device, may_substitute: 
         if kernel is not None:
             return Selection(kernel, fallback, reason if scheme != AUTO else f"auto: {reason}")
         reasons.append(f"{name} can't run here: {reason}")
-    if not may_substitute and scheme != AUTO:
+    if scheme == AUTO:
+        raise KernelError(f"No kernel for {format_name} runs on {device}: {'; '.join(reasons)}. Load a file of another format.")
+    if not may_substitute:
         able = [name for name in schemes_of(format_name) if best_variant(name, device)[0] is not None]
         raise KernelError(
             f"{'; '.join(reasons)}. Schemes that read {format_name} and run on this machine: {', '.join(able)}. "
             'Pick one of them, or set "missing_kernel" to "substitute" to let LightQuant take one.'
         )
-    if scheme == AUTO:
-        raise KernelError(f"No kernel for {format_name} runs on {device}: {'; '.join(reasons)}. Load a file of another format.")
     substitute = select(AUTO, format_name, device)
     return substitute._replace(why=f"{'; '.join(reasons)}; {substitute.kernel.name} stands in for it ({substitute.why})")

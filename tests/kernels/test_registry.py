@@ -58,6 +58,12 @@ def test_a_missing_kernel_is_replaced_by_one_of_the_format_or_stops():
         select("fp8-vllm", "fp8-channel", CPU, may_substitute=False)
 
 
+@pytest.mark.parametrize("scheme", ["auto", "fp8-vllm"])
+def test_a_device_that_runs_nothing_is_an_error_and_no_recursion(scheme):
+    with pytest.raises(KernelError, match="No kernel for fp8-channel runs on meta"):
+        select(scheme, "fp8-channel", torch.device("meta"))
+
+
 def test_shapes_the_kernel_cannot_take_go_to_the_fallback():
     selection = select("auto", "fp8-channel", CPU)._replace(kernel=VARIANTS["fp8-torch"][0])
     assert selection._for(4, torch.Size((32, 48))) is VARIANTS["fp8-torch"][0]
