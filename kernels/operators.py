@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 import torch
 
+MATMUL_ARGUMENTS = "(Tensor rows, Tensor row_scale, Tensor data, Tensor scale, Tensor? bias, ScalarType out_dtype) -> Tensor"
+"""The arguments of every product of quantized rows [M, K] with a weight of one scale a channel."""
+
 _LIBRARY = torch.library.Library("lightquant", "FRAGMENT")
 
 
@@ -21,3 +24,8 @@ def operator(schema: str, fake: Callable) -> Callable[[Callable], Callable]:
         return getattr(torch.ops.lightquant, name).default
 
     return register
+
+
+def fake_matmul(rows, row_scale, data, scale, bias, out_dtype):
+    """What an operator of MATMUL_ARGUMENTS returns, unfilled: [M, N] in out_dtype."""
+    return rows.new_empty((rows.shape[0], data.shape[0]), dtype=out_dtype)

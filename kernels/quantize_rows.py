@@ -37,10 +37,10 @@ def quantize_rows(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, to
     """
     x = x.contiguous()
     values, scale = _fake(x, dtype)
-    fused = _fused(x.device) if x.is_cuda and x.numel() else None
-    if fused is not None:
+    triton_rows = triton_kernels(x.device) if x.is_cuda and x.numel() else None
+    if triton_rows is not None:
         with torch.cuda.device(x.device):
-            fused(x, values, scale, LIMITS[dtype], SMALLEST_AMAX)
+            triton_rows.quantize_rows(x, values, scale, LIMITS[dtype], SMALLEST_AMAX)
         return values, scale
     for part in pieces(x.shape[0], max(1, PIECE_ELEMENTS // max(1, x.shape[1]))):
         rows = x[part].float()
@@ -51,12 +51,6 @@ def quantize_rows(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, to
         rows = rows * (limit / amax)
         values[part] = rows if dtype.is_floating_point else rows.round_()
     return values, scale
-
-
-def _fused(device: torch.device):
-    """The Triton quantizer, or None where Triton can't be used."""
-    triton_rows = triton_kernels(device)
-    return triton_rows and triton_rows.quantize_rows
 
 
 @cache

@@ -9,7 +9,7 @@ import torch
 from ..formats import QuantizedWeight
 from .contract import Kernel, Rows, Verdict
 from .expand import Expanded
-from .operators import operator
+from .operators import MATMUL_ARGUMENTS, fake_matmul, operator
 from .probe import small_check
 from .quantize_rows import pieces, quantize_rows
 
@@ -17,14 +17,7 @@ PIECE_ELEMENTS = 1 << 25
 """Raw fp32 products of the tensor-wise way that exist at once (128 MiB)."""
 
 
-def _fake(rows, row_scale, data, scale, bias, out_dtype):
-    return rows.new_empty((rows.shape[0], data.shape[0]), dtype=out_dtype)
-
-
-_ARGUMENTS = "(Tensor rows, Tensor row_scale, Tensor data, Tensor scale, Tensor? bias, ScalarType out_dtype) -> Tensor"
-
-
-@operator("fp8_rowwise_matmul" + _ARGUMENTS, _fake)
+@operator("fp8_rowwise_matmul" + MATMUL_ARGUMENTS, fake_matmul)
 def fp8_rowwise_matmul(rows, row_scale, data, scale, bias, out_dtype):
     """torch._scaled_mm with a scale a row and a scale a column in its epilogue; it writes bf16 only."""
     bias = None if bias is None else bias.to(torch.bfloat16)
@@ -32,11 +25,11 @@ def fp8_rowwise_matmul(rows, row_scale, data, scale, bias, out_dtype):
     return y.to(out_dtype)
 
 
-@operator("fp8_tensorwise_matmul" + _ARGUMENTS, _fake)
+@operator("fp8_tensorwise_matmul" + MATMUL_ARGUMENTS, fake_matmul)
 def fp8_tensorwise_matmul(rows, row_scale, data, scale, bias, out_dtype):
     """torch._scaled_mm with unit scales and fp32 output, then rows and columns scaled in fp32: for GPUs without row-wise scales."""
     one = torch.ones((), device=rows.device, dtype=torch.float32)
-    y = _fake(rows, row_scale, data, scale, bias, out_dtype)
+    y = fake_matmul(rows, row_scale, data, scale, bias, out_dtype)
     for part in pieces(rows.shape[0], max(16, PIECE_ELEMENTS // data.shape[0])):
         raw = torch._scaled_mm(rows[part], data.t(), one, one, out_dtype=torch.float32)
         raw.mul_(row_scale[part]).mul_(scale.t())

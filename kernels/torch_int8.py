@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from ..formats import QuantizedWeight
 from .contract import Kernel, Rows, Verdict
 from .expand import Expanded
-from .operators import operator
+from .operators import MATMUL_ARGUMENTS, fake_matmul, operator
 from .probe import small_check
 from .quantize_rows import pieces, quantize_rows, triton_kernels
 
@@ -28,15 +28,11 @@ def _up(size: int, multiple: int) -> int:
     return -(-size // multiple) * multiple
 
 
-def _fake(rows, row_scale, data, scale, bias, out_dtype):
-    return rows.new_empty((rows.shape[0], data.shape[0]), dtype=out_dtype)
-
-
-@operator("int8_mm_matmul(Tensor rows, Tensor row_scale, Tensor data, Tensor scale, Tensor? bias, ScalarType out_dtype) -> Tensor", _fake)
+@operator("int8_mm_matmul" + MATMUL_ARGUMENTS, fake_matmul)
 def int8_mm_matmul(rows, row_scale, data, scale, bias, out_dtype):
     """int32 products in pieces of rows, each rescaled into its place before the next."""
     (count, inner), (outer, _) = rows.shape, data.shape
-    y = _fake(rows, row_scale, data, scale, bias, out_dtype)
+    y = fake_matmul(rows, row_scale, data, scale, bias, out_dtype)
     weight = _pad(data, _up(outer, 8), _up(inner, 8))
     triton_rows = triton_kernels(rows.device) if rows.is_cuda else None
     for part in pieces(count, max(PIECE_ROWS, PIECE_BYTES // (4 * weight.shape[0]) // PIECE_ROWS * PIECE_ROWS)):
