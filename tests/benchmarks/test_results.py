@@ -36,14 +36,6 @@ def pair(name: str, ours: str, core: str) -> tuple[dict, dict]:
     return found[ours], found[core]
 
 
-def not_yet(name: str, ours: str, reason: str, known: set[tuple[str, str]], request: pytest.FixtureRequest) -> None:
-    """Mark a limit that the committed result is known to miss; once a new result keeps it, the mark itself fails and has to go."""
-    if (name, ours) in known:
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
-
-
-FP8, INT8 = "lightquant-fp8-torch", "lightquant-int8-torch"
-
 both_kinds = pytest.mark.parametrize("name", [GAUSSIAN, HEAVY])
 both_formats = pytest.mark.parametrize(("ours", "core"), PAIRS)
 
@@ -74,8 +66,7 @@ def test_a_step_takes_no_longer_than_cores(name, ours, core):
 
 @both_kinds
 @both_formats
-def test_it_needs_no_more_vram_than_core(name, ours, core, request):
-    not_yet(name, ours, "measured with 256 MiB of int32 products at once; it is 128 now", {(GAUSSIAN, INT8)}, request)
+def test_it_needs_no_more_vram_than_core(name, ours, core):
     mine, theirs = pair(name, ours, core)
     assert mine["peak_gib"] <= theirs["peak_gib"] + VRAM_SAMPLING_GIB
 
@@ -102,8 +93,7 @@ def test_on_heavy_weights_fp8_is_more_exact_than_core():
 
 @both_kinds
 @both_formats
-def test_a_second_run_gives_the_same_bits(name, ours, core, request):
-    not_yet(name, ours, "measured before bridge/first_call.py; core's first run differs too", {(GAUSSIAN, FP8), (GAUSSIAN, INT8)}, request)
+def test_a_second_run_gives_the_same_bits(name, ours, core):
     assert pair(name, ours, core)[0]["second_run_identical"] is True
 
 
