@@ -1,7 +1,7 @@
 """The activation quantizer of the 8-bit kernels: one scale a row (token), taken from the row itself."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from types import ModuleType
 
@@ -16,6 +16,9 @@ LIMITS = {format_.dtype: format_.limit for format_ in (FP8_CHANNEL, INT8_CHANNEL
 
 PIECE_ELEMENTS = 1 << 24
 """The eager quantizer works in pieces of 64 MiB of fp32, so that its temporaries stay small beside a 14B model's activations."""
+
+CHECKED_WIDTH = 5120
+"""The checks run at the width of a 14B model, so that what they compile is what it needs next."""
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +39,19 @@ def quantize_rows(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, to
     Codes are rounded to the nearest, ties to even. A row with NaN gets a NaN scale, so that it stays visible in the product.
     """
     x = x.contiguous()
+    triton_rows = triton_quantizer(x.device, dtype) if x.is_cuda and x.numel() else None
+    return _eager(x, dtype) if triton_rows is None else _fused(triton_rows, x, dtype)
+
+
+def _fused(triton_rows: ModuleType, x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     values, scale = _fake(x, dtype)
-    triton_rows = triton_kernels(x.device) if x.is_cuda and x.numel() else None
-    if triton_rows is not None:
-        with torch.cuda.device(x.device):
-            triton_rows.quantize_rows(x, values, scale, LIMITS[dtype], SMALLEST_AMAX)
-        return values, scale
+    with torch.cuda.device(x.device):
+        triton_rows.quantize_rows(x, values, scale, LIMITS[dtype], SMALLEST_AMAX)
+    return values, scale
+
+
+def _eager(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    values, scale = _fake(x, dtype)
     for part in pieces(x.shape[0], max(1, PIECE_ELEMENTS // max(1, x.shape[1]))):
         rows = x[part].float()
         amax = rows.abs().amax(dim=1, keepdim=True).clamp_(min=SMALLEST_AMAX)
@@ -54,25 +64,43 @@ def quantize_rows(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, to
 
 
 @cache
-def triton_kernels(device: torch.device) -> ModuleType | None:
-    """The module of Triton kernels, or None where Triton is missing or can't compile (no C compiler, say); the log says why, once."""
+def triton_quantizer(device: torch.device, dtype: torch.dtype) -> ModuleType | None:
+    """The module of Triton kernels, or None where its quantizer does not work; the log says why, once."""
+
+    def check(triton_rows: ModuleType) -> bool:
+        x = torch.linspace(-3, 2, 2 * CHECKED_WIDTH, dtype=torch.bfloat16).reshape(2, -1)
+        values, scale = _fused(triton_rows, x.to(device), dtype)
+        expected, expected_scale = _eager(x, dtype)
+        return torch.equal(values.cpu().float(), expected.float()) and torch.equal(scale.cpu(), expected_scale)
+
+    return _if_right(check, "activations are quantized by eager torch, in several passes instead of one")
+
+
+@cache
+def triton_rescale(device: torch.device) -> ModuleType | None:
+    """The module of Triton kernels, or None where its epilogue of the int8 product does not work; the log says why, once."""
+
+    def check(triton_rows: ModuleType) -> bool:
+        products, scale = torch.arange(-512, 512, dtype=torch.int32).reshape(2, 512), torch.tensor([[0.5], [2.0]])
+        out = torch.empty(2, 512, device=device, dtype=torch.bfloat16)
+        with torch.cuda.device(device):
+            triton_rows.rescale(products.to(device), scale.to(device), torch.ones(512, 1).to(device), torch.zeros(512).to(out), out)
+        return torch.equal(out.cpu(), (products * scale).bfloat16())
+
+    return _if_right(check, "int8 products are scaled by eager torch, in several passes instead of one")
+
+
+def _if_right(check: Callable[[ModuleType], bool], otherwise: str) -> ModuleType | None:
+    """The module of Triton kernels if the check holds: Triton may be missing, unable to compile (no C compiler, say), or wrong."""
     try:
         from . import triton_rows
 
-        x = torch.arange(64, device=device, dtype=torch.float32).reshape(2, 32)
-        values, scale = _fake(x, torch.int8)
-        with torch.cuda.device(device):
-            triton_rows.quantize_rows(x, values, scale, LIMITS[torch.int8], SMALLEST_AMAX)
-        if not torch.equal(values[1].float(), torch.round(x[1] * 127 / 63)):
-            raise ArithmeticError("its codes are wrong here")
-        rescaled = torch.empty_like(x)
-        with torch.cuda.device(device):
-            triton_rows.rescale(values.int(), scale, torch.ones(32, 1, device=device), None, rescaled)
-        if not torch.allclose(rescaled, values.float() * scale):
-            raise ArithmeticError("its products are wrong here")
+        if check(triton_rows):
+            return triton_rows
+        problem: object = "its results are wrong here"
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:  # a compiler may raise anything, and without it the eager quantizer works
-        log.warning("LightQuant: activations are quantized by eager torch, in several passes instead of one, as Triton can't be used: %s", error)
-        return None
-    return triton_rows
+    except Exception as error:  # a compiler may raise anything, and without it the eager way works
+        problem = error
+    log.warning("LightQuant: %s, as Triton can't be used: %s", otherwise, problem)
+    return None

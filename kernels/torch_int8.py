@@ -11,7 +11,7 @@ from .contract import Kernel, Rows, Verdict
 from .expand import Expanded
 from .operators import MATMUL_ARGUMENTS, fake_matmul, operator
 from .probe import small_check
-from .quantize_rows import pieces, quantize_rows, triton_kernels
+from .quantize_rows import pieces, quantize_rows, triton_rescale
 
 FEWEST_ROWS = 32
 """torch._int_mm on CUDA refuses fewer than 17 rows and sizes not divisible by 8; both are padded with zeros."""
@@ -34,7 +34,7 @@ def int8_mm_matmul(rows, row_scale, data, scale, bias, out_dtype):
     (count, inner), (outer, _) = rows.shape, data.shape
     y = fake_matmul(rows, row_scale, data, scale, bias, out_dtype)
     weight = _pad(data, _up(outer, 8), _up(inner, 8))
-    triton_rows = triton_kernels(rows.device) if rows.is_cuda else None
+    triton_rows = triton_rescale(rows.device) if rows.is_cuda else None
     for part in pieces(count, max(PIECE_ROWS, PIECE_BYTES // (4 * weight.shape[0]) // PIECE_ROWS * PIECE_ROWS)):
         height = part.stop - part.start
         padded = _pad(rows[part], max(height, FEWEST_ROWS), weight.shape[1])

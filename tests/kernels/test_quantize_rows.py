@@ -91,6 +91,7 @@ def test_the_triton_kernels_do_the_same_in_the_interpreter(widest):
 def test_on_the_gpu_the_fused_quantizer_gives_the_eager_codes(dtype, x_dtype, width):
     x = rows(300, width).to(x_dtype)
     expected, (values, scale) = quantize_rows(x, dtype), quantize_rows(x.cuda(), dtype)
-    assert module.triton_kernels(torch.device("cuda", 0)) is not None
+    assert module.triton_quantizer(torch.device("cuda", 0), dtype) is not None
+    assert module.triton_rescale(torch.device("cuda", 0)) is not None
     assert torch.equal(values.cpu().float(), expected[0].float())
     assert torch.equal(scale.cpu(), expected[1])
