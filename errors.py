@@ -19,3 +19,11 @@ class KernelError(LightQuantError):
 
 class DiscoveryError(LightQuantError):
     """None or several files fit where exactly one was needed."""
+
+
+class ConfigError(LightQuantError):
+    """A LightX2V configuration can't be read, or asks for what can't be given."""
+
+
+class DownloadError(LightQuantError):
+    """A published file can't be fetched, or what came is not what the hub says it is."""

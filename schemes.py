@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from .formats import FORMATS
+
 
 class Scheme(NamedTuple):
     """One row of the table.
@@ -34,8 +36,16 @@ _TABLE = (
 
 SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in _TABLE}
 
+ENCODER_ALIASES: dict[str, str] = {"fp8": "fp8-sgl", "int8": "int8-vllm"}
+"""What LightX2V's configurations call two schemes of the text and image encoders; for the DiT there are no short names."""
+
 AUTO = "auto"
 """Not a scheme: the fastest one for this GPU, these packages and the checkpoint's format."""
+
+
+def formats_of(scheme: str) -> list[str]:
+    """The formats that a scheme reads: its own one, or, for auto and for names that are no scheme, all that the pack reads."""
+    return [SCHEMES[scheme].format] if scheme in SCHEMES else list(FORMATS)
 
 
 def schemes_of(format_name: str) -> list[str]:

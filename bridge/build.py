@@ -16,6 +16,7 @@ from ..kernels import Selection
 from ..loaders import Checkpoint
 from ..loaders.tokenizer import find_tokenizer
 from . import folders
+from .affine_norms import add_affine_norms, take_affine_norms
 from .clip_vision import QuantizedClipVision
 from .layouts import wrap
 from .linear import operations_for
@@ -36,12 +37,17 @@ class Built(NamedTuple):
 def build_dit(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
     """A MODEL. ComfyUI recognises the Wan variant by the shapes and keys."""
     options = {"custom_operations": operations_for(selection), "dtype": dtype}
+    state_dict = _state_dict(checkpoint, dtype)
+    affine_norms = take_affine_norms(state_dict)
     with _naming_the_file(checkpoint):
         patcher = comfy.sd.load_diffusion_model_state_dict(
-            _state_dict(checkpoint, dtype), model_options=options, metadata=dict(checkpoint.metadata), disable_dynamic=disable_dynamic
+            state_dict, model_options=options, metadata=dict(checkpoint.metadata), disable_dynamic=disable_dynamic
         )
-    if patcher is None:
-        raise CheckpointError(f"LightQuant can't load {checkpoint.path}: this ComfyUI does not know the model. Update ComfyUI, or pick another file.")
+        if patcher is None:
+            raise CheckpointError(
+                f"LightQuant can't load {checkpoint.path}: this ComfyUI does not know the model. Update ComfyUI, or pick another file."
+            )
+        add_affine_norms(patcher.model.diffusion_model, affine_norms)
     return Built(patcher, patcher, patcher.model.diffusion_model)
 
 

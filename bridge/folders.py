@@ -6,11 +6,17 @@ import comfy.utils
 import folder_paths
 import torch
 
+from ..errors import CheckpointError
 from ..loaders.checkpoint import SPIECE
 from ..loaders.components import COMPONENTS
 from ..loaders.discover import find
-from ..loaders.files import SAFETENSORS, open_pickled, opener, safetensors_header
+from ..loaders.files import PICKLED, SAFETENSORS, open_pickled, opener, safetensors_header
+from ..loaders.names import recognise
+from ..loaders.storage import fold_parts
 from ..loaders.tokenizer import MODEL_FILE, beside
+
+LIGHTX2V = "lightx2v"
+"""The folder of models/ in which LightX2V's own ComfyUI wrapper keeps its Wan folders."""
 
 
 def _open_safetensors(path: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -21,28 +27,69 @@ def _open_safetensors(path: str) -> tuple[dict[str, torch.Tensor], dict[str, str
 open_file = opener(_open_safetensors)
 
 
-def file_names(component: str) -> list[str]:
-    """The component's files as ComfyUI's dropdowns name them."""
-    return folder_paths.get_filename_list(COMPONENTS[component].folder)
+def checkpoint_names(component: str) -> list[str]:
+    """The component's checkpoints as the dropdowns name them: files, and for a checkpoint in parts its folder."""
+    return sorted(fold_parts([*_file_names(component), *(LIGHTX2V + os.sep + name for name in _lightx2v_names(component))]))
 
 
 def full_path(component: str, name: str) -> str:
-    """The path behind a dropdown's name. An absolute path outside ComfyUI's folders is never returned."""
-    return folder_paths.get_full_path_or_raise(COMPONENTS[component].folder, name)
+    """The path behind a dropdown's name. A path outside ComfyUI's folders is never returned. Raises CheckpointError where nothing is there."""
+    path = _existing_path(component, name)
+    if path is None:
+        kind = COMPONENTS[component].folder
+        raise CheckpointError(
+            f"LightQuant found no such file as {name} among ComfyUI's {kind}. Pick another, or put it there and refresh the list (R)."
+        )
+    return path
 
 
-def checkpoint_path(component: str, name: str | None, formats: list[str]) -> str:
-    """The chosen file's path, or, where none is chosen, the one file of the component stored in one of the formats."""
+def checkpoint_path(component: str, name: str | None, formats: list[str], expert: str | None = None) -> str:
+    """The chosen checkpoint's path, or, where none is chosen, that of the one in one of the formats (and, of a pair, the expert's)."""
     if name:
         return full_path(component, name)
-    # get_full_path gives None for a dangling link, which shall not keep the other files from being found.
-    paths = [path for each in file_names(component) if (path := folder_paths.get_full_path(COMPONENTS[component].folder, each))]
-    return find(component, formats, paths, folder_paths.get_folder_paths(COMPONENTS[component].folder))
+    # A dangling link shall not keep the other files from being found.
+    paths = [path for each in checkpoint_names(component) if (path := _existing_path(component, each))]
+    return find(component, formats, paths, searched_folders(component), expert)
+
+
+def searched_folders(component: str) -> list[str]:
+    """Where the component's checkpoints are looked for."""
+    return [*folder_paths.get_folder_paths(COMPONENTS[component].folder), *_lightx2v_folder()]
+
+
+def _existing_path(component: str, name: str) -> str | None:
+    # What folder_paths does with the names it is given: nothing leads out of the folders.
+    name = os.path.relpath(os.path.join(os.sep, name), os.sep)
+    path = folder_paths.get_full_path(COMPONENTS[component].folder, name)
+    if path is not None:
+        return path
+    top, _, rest = name.partition(os.sep)
+    places = [os.path.join(root, name) for root in folder_paths.get_folder_paths(COMPONENTS[component].folder)]
+    places = [place for place in places if os.path.isdir(place)]
+    if top == LIGHTX2V:
+        places += [os.path.join(root, rest) for root in _lightx2v_folder() if os.path.exists(os.path.join(root, rest))]
+    return places[0] if places else None
+
+
+def _file_names(component: str) -> list[str]:
+    return folder_paths.get_filename_list(COMPONENTS[component].folder)
+
+
+def _lightx2v_folder() -> list[str]:
+    path = os.path.join(folder_paths.models_dir, LIGHTX2V)
+    return [path] if os.path.isdir(path) else []
+
+
+def _lightx2v_names(component: str) -> list[str]:
+    """The files in LightX2V's folder that may be the component's: its Wan folders hold all of a model's parts side by side."""
+    names = [name for root in _lightx2v_folder() for name in folder_paths.recursive_search(root, [".git"])[0]]
+    models = folder_paths.filter_files_extensions(names, SAFETENSORS + PICKLED)
+    return [name for name in models if (known := recognise(name)) is None or known.component == component]
 
 
 def tokenizer_names() -> list[str]:
     """What a tokenizer can be taken from: the sentencepiece models in the text encoder folders, then ComfyUI's own files there."""
-    return [*_spiece_models(), *(name for name in file_names("t5") if name.lower().endswith(SAFETENSORS))]
+    return [*_spiece_models(), *(name for name in _file_names("t5") if name.lower().endswith(SAFETENSORS))]
 
 
 def spiece_models_for(checkpoint: str) -> list[str]:
@@ -57,7 +104,7 @@ def tokenizer_path(name: str) -> str:
 
 def tokenizer_paths() -> list[str]:
     """The paths behind tokenizer_names, less those that are gone since ComfyUI listed them."""
-    files = (folder_paths.get_full_path(COMPONENTS["t5"].folder, name) for name in file_names("t5") if name.lower().endswith(SAFETENSORS))
+    files = (folder_paths.get_full_path(COMPONENTS["t5"].folder, name) for name in _file_names("t5") if name.lower().endswith(SAFETENSORS))
     return [*_spiece_models().values(), *filter(None, files)]
 
 

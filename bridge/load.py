@@ -13,6 +13,7 @@ from ..errors import CheckpointError, SchemeError
 from ..kernels import Selection, select
 from ..loaders import Checkpoint, read
 from ..loaders.checkpoint import not_quantized, scheme_does_not_fit
+from ..loaders.storage import open_storage
 from ..schemes import AUTO, SCHEMES
 from .build import BUILDERS, Built
 from .first_call import settle_attention
@@ -80,6 +81,16 @@ def load(request: Request, disable_dynamic: bool = False) -> Loaded:
     bar.update(1)
     log.info("LightQuant: %s", summary(record))
     return Loaded(built.model, built.patcher, record)
+
+
+def load_float_dit(path: str, disable_dynamic: bool = False):
+    """The MODEL of a DiT that is not quantized, in any storage form, as ComfyUI's own loader makes it of one file. Raises CheckpointError."""
+    tensors, metadata = open_storage(path, open_file)
+    patcher = comfy.sd.load_diffusion_model_state_dict(tensors, metadata=metadata, disable_dynamic=disable_dynamic)
+    if patcher is None:
+        raise CheckpointError(f"LightQuant can't load {path}: this ComfyUI does not know the model. Update ComfyUI, or pick another file.")
+    patcher.cached_patcher_init = (load_float_dit, (path,))
+    return patcher
 
 
 def reload_patcher(request: Request, disable_dynamic: bool = False):

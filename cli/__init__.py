@@ -1,13 +1,14 @@
 """The command `lightquant`: what the nodes know, from the shell."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from ..errors import LightQuantError
-from . import inspect_file, schemes
+from . import config, find, inspect_file, schemes
 
-COMMANDS = {"schemes": schemes, "inspect": inspect_file}
+COMMANDS = {"schemes": schemes, "inspect": inspect_file, "find": find, "config": config}
 """Each module has HELP, add_arguments(parser) and run(options) -> exit code."""
 
 
@@ -23,3 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LightQuantError as problem:
         print(f"lightquant: {problem}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # The reader of a pipe, such as head, has seen enough; what Python would still flush at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -3,28 +3,20 @@
 import argparse
 import json
 
-import torch
-
-from ..errors import KernelError
 from ..kernels import report
 from ..schemes import SCHEMES
+from .device import add_device, device_of
 
 HELP = "list the schemes and say for each whether it runs on this machine, and why"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    best = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", default=best, help="the torch device to ask about (default: %(default)s)")
+    add_device(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    try:
-        device = torch.device(options.device)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as problem:
-        raise KernelError(f"there is no device {options.device} here ({str(problem).splitlines()[0]}). Try --device cpu.") from problem
-    verdicts = report(device)
+    verdicts = report(device_of(options))
     if options.json:
         print(json.dumps({name: {"format": SCHEMES[name].format, "runs": runs, "why": why} for name, (runs, why) in verdicts.items()}, indent=1))
         return 0

@@ -1,21 +1,24 @@
 """A checkpoint: what a file holds, in ComfyUI's names, with its quantized weights apart from the rest."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
 from ..errors import CheckpointError
 from ..formats import FORMATS, QuantizedWeight
 from ..schemes import schemes_of
+from .blocks import absent_block, promised_depth
 from .components import COMPONENTS, component_of
 from .foreign import describe_foreign, quantized_otherwise
-
-Opener = Callable[[str], tuple[dict[str, torch.Tensor], dict[str, str]]]
-"""Path -> tensors (memory-mapped where the file allows it) and the file's metadata."""
+from .scaled import to_row_scales
+from .storage import Opener, open_storage, storage_of
 
 PREFIXES = ("model.diffusion_model.", "diffusion_model.")
+Entry = TypeVar("Entry")
+
 SPIECE = "spiece_model"
 """The key under which ComfyUI's umt5 files carry the tokenizer."""
 
@@ -45,8 +48,8 @@ def read(path: str, component: str, open_file: Opener) -> Checkpoint:
     Raises CheckpointError where the file can't be read, is another model, is not quantized in a format of the pack, or is damaged.
     """
     expected = COMPONENTS[component]
-    tensors, metadata = open_file(path)
-    tensors = _without_prefix(tensors)
+    tensors, metadata = open_storage(path, open_file)
+    tensors = without_prefix(tensors)
     naming = expected.naming_of(tensors)
     if naming is None:
         found = component_of(tensors)
@@ -57,7 +60,8 @@ def read(path: str, component: str, open_file: Opener) -> Checkpoint:
     if foreign:
         raise _error(path, f"it is {foreign.what}. {foreign.then}")
     try:
-        tensors = naming.rename(tensors)
+        tensors = naming.rename(to_row_scales(tensors, metadata or {}))
+        _check_blocks(path, tensors)
         format_name, weights = _take_weights(tensors)
     except CheckpointError as problem:
         raise _error(path, str(problem)) from problem
@@ -86,11 +90,22 @@ def _error(path: str, problem: str) -> CheckpointError:
     return CheckpointError(f"LightQuant can't load {path}: {problem}")
 
 
-def _without_prefix(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def without_prefix(tensors: Mapping[str, Entry]) -> dict[str, Entry]:
+    """The model's tensors (or whatever the keys lead to) under its own names, in a file that may hold more than the model."""
     for prefix in PREFIXES:
         if any(key.startswith(prefix) for key in tensors):
             return {key[len(prefix) :]: tensor for key, tensor in tensors.items() if key.startswith(prefix)}
     return dict(tensors)
+
+
+def _check_blocks(path: str, tensors: Mapping[str, torch.Tensor]) -> None:
+    absent = absent_block(tensors)
+    width = tensors["head.modulation"].shape[-1] if "head.modulation" in tensors else 0
+    depth = promised_depth(storage_of(path), width)
+    if not absent and depth and f"blocks.{depth - 1}.modulation" not in tensors:
+        absent = f"blocks.{depth - 1}"
+    if absent:
+        raise CheckpointError(f"the block {absent} is absent. The checkpoint is incomplete: fetch it again.")
 
 
 def _take_weights(tensors: dict[str, torch.Tensor]) -> tuple[str | None, dict[str, QuantizedWeight]]:

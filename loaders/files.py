@@ -5,11 +5,11 @@ import os
 import pickle
 import struct
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 
 from ..errors import CheckpointError
-from .checkpoint import Opener
 
 SAFETENSORS = (".safetensors", ".sft")
 PICKLED = (".pth", ".pt", ".bin", ".ckpt")
@@ -24,7 +24,17 @@ _DTYPES = {
 """safetensors' dtype names that occur in model files; any other is reported as uint8, which no format of the pack uses."""
 
 
-def opener(open_safetensors: Opener) -> Opener:
+class Header(NamedTuple):
+    """A tensor as its file announces it; offset: where its bytes begin in the file, or None where only the tensor itself can be read."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    nbytes: int
+    file: str
+    offset: int | None
+
+
+def opener(open_safetensors: Callable) -> Callable:
     """An opener for every kind of file the pack reads, which leaves .safetensors to the given function once their frame has been checked."""
 
     def open_file(path: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -37,16 +47,28 @@ def opener(open_safetensors: Opener) -> Opener:
     return open_file
 
 
-def dtypes_in(path: str) -> Mapping[str, torch.dtype]:
-    """The dtype of every tensor in a file, without reading the tensors."""
+def headers_in(path: str) -> dict[str, Header]:
+    """The header of every tensor in one file, without reading the tensors."""
     _check_readable(path)
-    if path.lower().endswith(SAFETENSORS):
-        return {key: _DTYPES.get(entry["dtype"], torch.uint8) for key, entry in safetensors_header(path).items() if key != "__metadata__"}
-    return {key: tensor.dtype for key, tensor in open_pickled(path).items()}
+    if not path.lower().endswith(SAFETENSORS):
+        return {key: Header(tensor.dtype, tuple(tensor.shape), tensor.nbytes, path, None) for key, tensor in open_pickled(path).items()}
+    content, first_byte = _safetensors_frame(path)
+    return {
+        key: Header(
+            _DTYPES.get(entry["dtype"], torch.uint8), tuple(entry["shape"]), entry["data_offsets"][1] - entry["data_offsets"][0],
+            path, first_byte + entry["data_offsets"][0],
+        )
+        for key, entry in content.items() if key != "__metadata__"
+    }  # fmt: skip
 
 
 def safetensors_header(path: str) -> dict[str, dict]:
     """The header of a safetensors file: key -> dtype, shape, data_offsets. Raises CheckpointError unless the file is as long as it says."""
+    return _safetensors_frame(path)[0]
+
+
+def _safetensors_frame(path: str) -> tuple[dict[str, dict], int]:
+    """The header, and where the tensors' bytes begin."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         start = file.read(8)
@@ -58,13 +80,13 @@ def safetensors_header(path: str) -> dict[str, dict]:
         except ValueError as problem:
             raise _damaged(path, f"its header can't be read ({problem})") from problem
     try:
-        entries = [(entry["dtype"], entry["data_offsets"][1]) for key, entry in header.items() if key != "__metadata__"]
-        end = 8 + length + max((stop for _, stop in entries), default=0)
+        entries = [(entry["dtype"], entry["shape"], *entry["data_offsets"]) for key, entry in header.items() if key != "__metadata__"]
+        end = 8 + length + max((stop for *_, stop in entries), default=0)
     except (AttributeError, KeyError, TypeError, IndexError) as problem:
         raise _damaged(path, "its header is not that of a safetensors file") from problem
     if end > size:
         raise _damaged(path, f"it ends after {size} bytes, where its header promises {end}")
-    return header
+    return header, 8 + length
 
 
 def open_pickled(path: str) -> dict[str, torch.Tensor]:

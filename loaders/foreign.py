@@ -14,17 +14,12 @@ class Foreign(NamedTuple):
     then: str
 
 
-_CORE = "Load it with ComfyUI's own loader."
 _OTHER_FILE = "Load an fp8 or int8 file of the model."
 
 
 QUANTIZED_OTHERWISE = (
-    Foreign(".comfy_quant", "quantized in ComfyUI's own way", _CORE),
-    Foreign("scaled_fp8", 'one of LightX2V\'s "_comfyui" files or another of ComfyUI\'s scaled fp8 files', _CORE),
-    Foreign(".scale_weight", "one of ComfyUI's scaled fp8 files", _CORE),
     Foreign(".weight_global_scale", "quantized to nvfp4, which is none of LightQuant's formats", _OTHER_FILE),
     Foreign(".weight_scale_2", "quantized to nvfp4, which is none of LightQuant's formats", _OTHER_FILE),
-    Foreign("affine_norm1.weight", "exported by LightCompress with extra norms, which this version does not read yet", _OTHER_FILE),
     Foreign(".qweight", "a GPTQ or AWQ file, which is none of LightQuant's formats", _OTHER_FILE),
 )
 

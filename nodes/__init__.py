@@ -2,14 +2,17 @@
 
 from comfy_api.latest import ComfyExtension, io
 
+from .from_config import FromConfig
+from .inspect import Inspect
 from .loaders import LoadCLIP, LoadDiT, LoadT5
+from .pair import LoadDiTPair
 
 
 class LightQuantExtension(ComfyExtension):
     """The pack, as ComfyUI sees it."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LoadDiT, LoadT5, LoadCLIP]
+        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, Inspect, FromConfig]
 
 
 __all__ = ["LightQuantExtension"]

@@ -1,20 +1,16 @@
 """The three loaders: a quantized checkpoint in, a plain MODEL, CLIP or CLIP_VISION out."""
 
-import os
 from typing import ClassVar
 
 from comfy_api.latest import io, ui
 
-from .. import __version__
 from ..bridge import folders
-from ..bridge.load import DTYPES, Request, load, summary
+from ..bridge.load import Request, load, summary
 from ..bridge.status import show
-from ..errors import LightQuantError
-from ..formats import FORMATS
-from ..schemes import AUTO, SCHEMES
-
-FIND = "find it"
-SUBSTITUTE, STOP = "substitute", "stop"
+from ..loaders.storage import paths_of
+from ..schemes import formats_of
+from . import inputs
+from .fingerprint import fingerprint
 
 
 class _Loader(io.ComfyNode):
@@ -31,20 +27,14 @@ class _Loader(io.ComfyNode):
             description=f"{what} The scheme picks the kernel that multiplies; the file's format decides which schemes fit.",
             search_aliases=["lightx2v", "quantized", "fp8", "int8", "wan"],
             inputs=[
-                io.Combo.Input("scheme", options=[AUTO, *SCHEMES], default=AUTO, tooltip="auto: the fastest kernel for this GPU and file."),
-                io.Combo.Input(
+                inputs.scheme(),
+                inputs.found(
                     "checkpoint",
-                    options=[FIND, *folders.file_names(cls.component)],
-                    default=FIND,
-                    tooltip="find it: takes the one file in ComfyUI's folders that fits, and says which.",
+                    folders.checkpoint_names(cls.component),
+                    "find it: takes the one file in ComfyUI's folders that fits, and says which.",
                 ),
-                io.Combo.Input("dtype", options=[AUTO, *DTYPES], default=AUTO, tooltip="The dtype of everything that is not quantized."),
-                io.Combo.Input(
-                    "missing_kernel",
-                    options=[SUBSTITUTE, STOP],
-                    default=SUBSTITUTE,
-                    tooltip="When the scheme's kernel can't run here: run another one of the same format, or stop with the reason.",
-                ),
+                inputs.dtype(),
+                inputs.missing_kernel(),
                 *more,
             ],
             outputs=[output],
@@ -52,35 +42,33 @@ class _Loader(io.ComfyNode):
         )
 
     @classmethod
-    def _request(cls, scheme: str, checkpoint: str, dtype: str, missing_kernel: str, tokenizer: str = FIND) -> Request:
-        formats = [SCHEMES[scheme].format] if scheme in SCHEMES else list(FORMATS)
+    def _request(cls, scheme: str, checkpoint: str, dtype: str, missing_kernel: str, tokenizer: str = inputs.FIND) -> Request:
         return Request(
             component=cls.component,
-            path=folders.checkpoint_path(cls.component, None if checkpoint == FIND else checkpoint, formats),
+            path=folders.checkpoint_path(cls.component, inputs.chosen(checkpoint), formats_of(scheme)),
             scheme=scheme,
             dtype=dtype,
-            may_substitute=missing_kernel == SUBSTITUTE,
-            tokenizer=None if tokenizer == FIND else folders.tokenizer_path(tokenizer),
+            may_substitute=missing_kernel == inputs.SUBSTITUTE,
+            tokenizer=folders.tokenizer_path(tokenizer) if inputs.chosen(tokenizer) else None,
         )
 
     @classmethod
-    def execute(cls, **inputs: str) -> io.NodeOutput:
-        loaded = load(cls._request(**inputs))
+    def execute(cls, **values: str) -> io.NodeOutput:
+        loaded = load(cls._request(**values))
         text = summary(loaded.record)
         show(text, cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(loaded.model, ui=ui.PreviewText(text))
 
     @classmethod
-    def fingerprint_inputs(cls, **inputs: str) -> str:
-        """Changes when a file behind the inputs does, and with nothing else."""
-        try:
-            request = cls._request(**inputs)
-            files = [path for path in (request.path, request.tokenizer) if path]
+    def fingerprint_inputs(cls, **values: str) -> str:
+        def ask() -> tuple[Request, list[str]]:
+            request = cls._request(**values)
+            files = [*paths_of(request.path), *([request.tokenizer] if request.tokenizer else [])]
             if cls.component == "t5" and request.tokenizer is None:
                 files += folders.spiece_models_for(request.path)
-            return repr((__version__, request, [(os.path.getsize(path), os.path.getmtime(path)) for path in files]))
-        except (LightQuantError, OSError) as problem:
-            return f"{__version__}: {problem}"  # execute raises it again, on the node
+            return request, files
+
+        return fingerprint(ask)
 
 
 class LoadDiT(_Loader):
@@ -98,11 +86,10 @@ class LoadT5(_Loader):
     @classmethod
     def define_schema(cls) -> io.Schema:
         what = "Loads a quantized umt5 text encoder in LightX2V's files as a CLIP of type wan."
-        tokenizer = io.Combo.Input(
+        tokenizer = inputs.found(
             "tokenizer",
-            options=[FIND, *folders.tokenizer_names()],
-            default=FIND,
-            tooltip="umt5's sentencepiece model. find it: from the checkpoint, from google/umt5-xxl beside it, or from another text encoder file.",
+            folders.tokenizer_names(),
+            "umt5's sentencepiece model. find it: from the checkpoint, from google/umt5-xxl beside it, or from another text encoder file.",
         )
         return cls._schema("LightQuantLoadT5", "Load Quantized T5", what, io.Clip.Output(), tokenizer)
 

@@ -12,8 +12,8 @@ import torch
 from demo_graphs import Node, float_loader, quantized_loader
 from demo_server import DemoError
 from lightquant.loaders.components import COMPONENTS
-from lightquant.loaders.discover import identify
-from lightquant.loaders.files import SAFETENSORS, dtypes_in, open_pickled, safetensors_header
+from lightquant.loaders.files import SAFETENSORS, headers_in, open_pickled, safetensors_header
+from lightquant.loaders.identity import identify
 from lightquant.schemes import SCHEMES
 
 TOKENIZER = Path("text_encoders", "google", "umt5-xxl", "spiece.model")
@@ -139,7 +139,7 @@ def _small(part: str, tensors: small_models.Tensors, path: Path) -> list[ModelFi
 
 def _users(name: str, path: Path, quantized: bool = True) -> tuple[str, ModelFile]:
     """The part that a file of the user's is, and the file."""
-    identity = identify(dtypes_in(str(path)))
+    identity = identify(headers_in(str(path)))
     if identity is None or identity.component != name:
         found = f"a {identity.component}" if identity else "no model that LightQuant knows"
         raise DemoError(f"{path} should be a {name} and is {found}. Name another file.")

@@ -5,6 +5,7 @@ nearly equal, a scale applied to the wrong row would hardly show.
 """
 
 import io
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ TEXT_WIDTH, IMAGE_WIDTH, LATENT_CHANNELS, PATCH = 4096, 1280, 16, (1, 2, 2)
 """Fixed by the Wan family, whatever the size of the rest."""
 
 QUANTIZED = {
-    "dit": r"blocks\.\d+\.(self_attn|cross_attn|ffn)\.[^.]+\.weight",
+    "dit": r"(vace_)?blocks\.\d+\.(self_attn|cross_attn|ffn)\.[^.]+\.weight",
     "t5": r"blocks\.\d+\.(attn|ffn)\..+\.weight",
     "clip": r"visual\.transformer\.\d+\.(attn|mlp)\..+\.weight",
 }
@@ -153,6 +154,67 @@ def save(tensors: Mapping[str, torch.Tensor], path: Path) -> Path:
     else:
         torch.save(dict(tensors), path)
     return path
+
+
+def save_split(tensors: Mapping[str, torch.Tensor], folder: Path) -> Path:
+    """Write the tensors split by block, as LightX2V's converter does with --save_by_block."""
+    parts: dict[str, Tensors] = {}
+    for key, tensor in tensors.items():
+        block = re.search(r"blocks\.(\d+)\.", key)
+        number = block and int(block[1]) * (5 if "face_adapter" in key else 1)
+        parts.setdefault("non_block" if block is None else f"block_{number}", {})[key] = tensor
+    return _save_parts(parts, folder)
+
+
+def save_chunked(tensors: Mapping[str, torch.Tensor], folder: Path, name: str = "converted", size: int = 100) -> Path:
+    """Write the tensors in files of `size` tensors, as LightX2V's converter does by default."""
+    keys = list(tensors)
+    chunks = [keys[start : start + size] for start in range(0, len(keys), size)]
+    return _save_parts({f"{name}_part{number}": {key: tensors[key] for key in chunk} for number, chunk in enumerate(chunks)}, folder)
+
+
+def _save_parts(parts: Mapping[str, Tensors], folder: Path) -> Path:
+    for name, part in parts.items():
+        save(part, folder / f"{name}.safetensors")
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    index = {"metadata": {"total_size": size}, "weight_map": {key: f"{name}.safetensors" for name, part in parts.items() for key in part}}
+    (folder / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+    return folder
+
+
+def comfyui_mode(tensors: Mapping[str, torch.Tensor], component: str) -> Tensors:
+    """The tensors as LightX2V's converter writes them with --comfyui_mode: fp8 with one scale a tensor."""
+    out: Tensors = {"scaled_fp8": torch.zeros(2, dtype=torch.float8_e4m3fn)}
+    for key, tensor in tensors.items():
+        out[key] = tensor
+        if tensor.ndim == 2 and re.fullmatch(QUANTIZED[component], key):
+            scale = tensor.abs().max() / 448
+            out[key] = (tensor / scale).clamp(-448, 448).to(torch.float8_e4m3fn)
+            out[key.removesuffix(".weight") + ".scale_weight"] = scale
+    return out
+
+
+def core_tagged(tensors: Mapping[str, torch.Tensor], component: str, format_name: str) -> Tensors:
+    """The tensors as ComfyUI's own quantized files have them: a scale a tensor (fp8) or a row (int8), and a tag a layer."""
+    source = comfyui_mode(tensors, component) if format_name == "fp8-channel" else quantized(tensors, component, format_name)
+    tag = json.dumps({"format": {"fp8-channel": "float8_e4m3fn", "int8-channel": "int8_tensorwise"}[format_name]})
+    out = {key.replace(".scale_weight", ".weight_scale"): tensor for key, tensor in source.items() if key != "scaled_fp8"}
+    layers = [key.removesuffix(".weight_scale") for key in out if key.endswith(".weight_scale")]
+    return out | {f"{layer}.comfy_quant": torch.tensor(list(tag.encode()), dtype=torch.uint8) for layer in layers}
+
+
+def light_compress(tensors: Mapping[str, torch.Tensor], format_name: str, seed: int = 3) -> Tensors:
+    """A quantized DiT as LightCompress exports it: with a factor a channel taken out of q, k, v and the first FFN layer, and put into extra norms."""
+    draw, tensors = Weights(seed), dict(tensors)
+    norms: Tensors = {}
+    readers = {"affine_norm1": ("self_attn.q", "self_attn.k", "self_attn.v"), "affine_norm3": ("ffn.0",)}
+    for block in sorted({found[0] for key in tensors if (found := re.match(r"blocks\.\d+", key))}):
+        for norm, layers in readers.items():
+            factor = 2.0 ** draw.normal(tensors[f"{block}.{layers[0]}.weight"].shape[1])
+            norms |= {f"{block}.{norm}.weight": factor, f"{block}.{norm}.bias": factor.clone()}
+            for layer in layers:
+                tensors[f"{block}.{layer}.weight"] = tensors[f"{block}.{layer}.weight"] / factor
+    return quantized(tensors, "dit", format_name) | norms
 
 
 SENTENCES = (

@@ -19,17 +19,6 @@ def test_an_unknown_device_is_an_error(capsys):
     assert "--device cpu" in capsys.readouterr().err
 
 
-def test_inspect_says_what_files_are(models, capsys, tmp_path):
-    (tmp_path / "empty.pth").touch()
-    folder = models / "diffusion_models"
-    assert main(["inspect", str(folder / "wan_t2v_fp8.safetensors"), str(folder / "wan_t2v.safetensors")]) == 0
-    out = capsys.readouterr().out
-    assert "Wan DiT, fp8-channel; schemes: fp8-vllm" in out
-    assert "not quantized" in out
-    assert main(["inspect", str(tmp_path / "empty.pth")]) == 1
-    assert "it is empty" in capsys.readouterr().err
-
-
 def test_no_command_is_a_usage_error():
     with pytest.raises(SystemExit):
         main([])

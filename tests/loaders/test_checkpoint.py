@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import small_models
 import torch
@@ -92,17 +94,43 @@ def test_damaged_layers_are_named(tensors):
 
 
 FOREIGN = {
-    "blocks.0.ffn.0.comfy_quant": "ComfyUI's own",
-    "scaled_fp8": "_comfyui",
-    "blocks.0.ffn.0.scale_weight": "scaled fp8",
     "blocks.0.ffn.0.weight_global_scale": "nvfp4",
-    "blocks.0.affine_norm1.weight": "LightCompress",
+    "blocks.0.ffn.0.weight_scale_2": "nvfp4",
+    "blocks.0.ffn.0.qweight": "GPTQ",
 }
 
 
 @pytest.mark.parametrize("key", list(FOREIGN))
 def test_other_quantizations_are_named(tensors, key):
     assert FOREIGN[key] in refusal({**tensors, key: torch.zeros(2)})
+
+
+TAGS = {
+    "nvfp4": {"format": "nvfp4"},
+    "with convrot": {"format": "int8_tensorwise", "convrot": True, "convrot_groupsize": 256},
+    "convrot": {"format": "int8_tensorwise", "params": {"convrot": True}},
+    "None": {},
+}
+
+
+@pytest.mark.parametrize("says", list(TAGS))
+@pytest.mark.parametrize("place", ["tensor", "metadata"])
+def test_comfyuis_tags_are_believed(floats, says, place):
+    """A rotated weight has int8 codes and scales like ours, and means something else."""
+    tensors = small_models.core_tagged(floats["dit"], "dit", "int8-channel")
+    metadata, key = {}, "blocks.1.ffn.0.comfy_quant"
+    assert read_tensors(tensors).format == "int8-channel"
+    if place == "tensor":
+        tensors[key] = torch.tensor(list(json.dumps(TAGS[says]).encode()), dtype=torch.uint8)
+    else:
+        metadata = {"_quantization_metadata": json.dumps({"layers": {"blocks.1.ffn.0": TAGS[says]}})}
+    with pytest.raises(CheckpointError, match=rf"tag of blocks\.1\.ffn\.0 says .*{says}"):
+        read("wan.safetensors", "dit", lambda path: (dict(tensors), metadata))
+
+
+def test_a_damaged_tag_is_named(floats):
+    tensors = small_models.core_tagged(floats["dit"], "dit", "int8-channel")
+    assert "tag of blocks.0.ffn.0 is damaged" in refusal({**tensors, "blocks.0.ffn.0.comfy_quant": torch.tensor([123, 34], dtype=torch.uint8)})
 
 
 def test_other_models_are_named(tensors):

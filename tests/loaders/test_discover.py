@@ -1,4 +1,7 @@
+import shutil
+
 import pytest
+import small_models
 from lightquant.errors import DiscoveryError
 from lightquant.loaders.discover import find
 
@@ -37,11 +40,50 @@ def test_none_says_what_there_is(models, tmp_path):
 
 
 def test_a_file_that_changes_is_looked_at_again(models, tmp_path):
-    import shutil
-
     path = tmp_path / "model.safetensors"
     shutil.copy(models / "diffusion_models" / "wan_t2v.safetensors", path)
     with pytest.raises(DiscoveryError):
         find("dit", ["int8-channel"], [str(path)], [])
     shutil.copy(models / "diffusion_models" / "wan_t2v_int8.safetensors", path)
     assert find("dit", ["int8-channel"], [str(path)], []) == str(path)
+
+
+def test_a_split_folder_beside_its_file_is_the_same_model(floats, tmp_path):
+    tensors = small_models.quantized(floats["dit"], "dit", "int8-channel")
+    paths = [str(small_models.save(tensors, tmp_path / "wan.safetensors")), str(small_models.save_split(tensors, tmp_path / "wan_split"))]
+    assert find("dit", ["int8-channel"], paths, []) == paths[0]
+    assert find("dit", ["int8-channel"], paths[1:], []) == paths[1]
+    other = str(small_models.save_split(tensors, tmp_path / "other_split"))
+    with pytest.raises(DiscoveryError, match="found 2"):
+        find("dit", ["int8-channel"], [*paths, other], [])
+
+
+def test_of_copies_in_a_model_folder_the_one_is_taken_that_lightx2v_would(models, tmp_path):
+    name = "models_t5_umt5-xxl-enc-int8.pth"
+    paths = []
+    for folder in ("", "original", "int8", "distill_models"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        paths.append(str(shutil.copy(models / "text_encoders" / name, tmp_path / folder / name)))
+    assert find("t5", ["int8-channel"], paths, []) == str(tmp_path / "distill_models" / name)
+    assert find("t5", ["int8-channel"], paths[:3], []) == str(tmp_path / "int8" / name)
+    assert find("t5", ["int8-channel"], paths[:1], []) == str(tmp_path / name)
+    elsewhere = tmp_path / "second model"
+    elsewhere.mkdir()
+    with pytest.raises(DiscoveryError, match="found 2"):
+        find("t5", ["int8-channel"], [*paths, str(shutil.copy(paths[0], elsewhere))], [])
+
+
+def test_one_expert_of_a_pair(floats, tmp_path):
+    tensors = small_models.quantized(floats["dit"], "dit", "int8-channel")
+    paths = [str(small_models.save(tensors, tmp_path / f"{expert}_noise_model" / "model.safetensors")) for expert in ("high", "low")]
+    assert [find("dit", ["int8-channel"], paths, [], expert) for expert in ("high", "low")] == paths
+    with pytest.raises(DiscoveryError, match="a low-noise Wan DiT"):
+        find("dit", ["int8-channel"], paths[:1], [], "low")
+
+
+def test_an_incomplete_folder_is_no_candidate(floats, tmp_path):
+    folder = small_models.save_split(small_models.quantized(floats["dit"], "dit", "int8-channel"), tmp_path / "wan_split")
+    assert find("dit", ["int8-channel"], [str(folder)], []) == str(folder)
+    (folder / "block_1.safetensors").unlink()
+    with pytest.raises(DiscoveryError, match="found none"):
+        find("dit", ["int8-channel"], [str(folder)], [])

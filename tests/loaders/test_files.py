@@ -6,7 +6,7 @@ import struct
 import pytest
 import torch
 from lightquant.errors import CheckpointError
-from lightquant.loaders.files import dtypes_in, open_pickled, opener
+from lightquant.loaders.files import headers_in, open_pickled, opener
 from safetensors.torch import load_file, save_file
 
 open_file = opener(lambda path: (load_file(path), {}))
@@ -79,7 +79,8 @@ def test_good_files_open_and_old_ones_too(tmp_path):
     torch.save({"model": {"a": tensors["a"]}, "step": 3}, tmp_path / "nested.pth")
     torch.save({"a": tensors["a"]}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     for name in ("new.safetensors", "new.pth"):
-        assert dtypes_in(str(tmp_path / name)) == {key: tensor.dtype for key, tensor in tensors.items()}
+        seen = {key: (header.dtype, header.shape, header.nbytes) for key, header in headers_in(str(tmp_path / name)).items()}
+        assert seen == {key: (tensor.dtype, tuple(tensor.shape), tensor.nbytes) for key, tensor in tensors.items()}
         assert torch.equal(open_file(str(tmp_path / name))[0]["a"], tensors["a"])
     for name in ("nested.pth", "old.pth"):
         assert torch.equal(open_pickled(str(tmp_path / name))["a"], tensors["a"])

@@ -1,0 +1,50 @@
+"""The inspector's way to ComfyUI: every component's checkpoints, where it computes, its progress bar and its images."""
+
+import comfy.model_management
+import comfy.utils
+import numpy as np
+import torch
+
+from ..errors import CheckpointError
+from ..loaders.components import COMPONENTS
+from ..loaders.storage import paths_of
+from ..reports.inspect import Inspection, inspect
+from ..reports.picture import draw
+from . import folders
+
+_STEPS = 1000
+"""Of the progress bar, whatever the file's size."""
+
+
+def checkpoint_names() -> list[str]:
+    """Every component's checkpoints, each behind the name of its folder: diffusion_models/NAME."""
+    return [f"{component.folder}/{name}" for component in COMPONENTS.values() for name in folders.checkpoint_names(component.name)]
+
+
+def files_of(name: str) -> tuple[str, ...]:
+    """The files behind a name from checkpoint_names."""
+    return paths_of(_path(name))
+
+
+def inspect_checkpoint(name: str, data: bool) -> Inspection:
+    """The report on a name from checkpoint_names; reading the data shows its progress and stops when the user cancels."""
+    bar = comfy.utils.ProgressBar(_STEPS) if data else None
+
+    def progress(done: int, total: int) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        bar.update_absolute(_STEPS * done // max(1, total))
+
+    return inspect(_path(name), comfy.model_management.get_torch_device(), data, progress if data else None)
+
+
+def picture_of(inspection: Inspection) -> torch.Tensor:
+    """The report's picture as ComfyUI's IMAGE: fp32 [1, height, width, 3] from 0 to 1."""
+    return torch.from_numpy(np.asarray(draw(inspection), dtype=np.float32) / 255).unsqueeze(0)
+
+
+def _path(name: str) -> str:
+    folder, _, rest = name.partition("/")
+    component = next((component.name for component in COMPONENTS.values() if component.folder == folder), None)
+    if component is None:
+        raise CheckpointError(f"LightQuant inspects no {name}: its checkpoints lie in {', '.join(each.folder for each in COMPONENTS.values())}.")
+    return folders.full_path(component, rest)

@@ -1,0 +1,104 @@
+"""`lightquant find`: what the loaders' "find it" would take, from the shell."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+
+from ..errors import DiscoveryError, LightQuantError
+from ..loaders.components import COMPONENTS
+from ..loaders.discover import find
+from ..loaders.files import PICKLED, SAFETENSORS
+from ..loaders.identity import identify_path
+from ..loaders.names import expert_of, recognise
+from ..loaders.storage import fold_parts
+from ..loaders.wan_folder import HIGH, LOW
+from ..schemes import AUTO, SCHEMES, formats_of
+
+HELP = "list the checkpoints in ComfyUI's folders, and say which one each loader would take by itself"
+
+ASK_COMFYUI = """
+import json, os, folder_paths, utils.extra_config
+if os.path.isfile("extra_model_paths.yaml"):
+    utils.extra_config.load_extra_path_config("extra_model_paths.yaml")
+folders = {kind: folder_paths.get_folder_paths(kind) for kind in KINDS}
+print("lightquant" + json.dumps([folders, folder_paths.models_dir]))
+"""
+"""Run in ComfyUI's folder, so that its own code reads extra_model_paths.yaml."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--comfyui", metavar="DIR", help="ComfyUI's folder (default: $COMFYUI_PATH, or the one whose custom_nodes holds this pack)")
+    parser.add_argument("--folder", action="append", metavar="DIR", help="look in this folder instead of ComfyUI's; repeatable")
+    parser.add_argument("--scheme", default=AUTO, choices=[AUTO, *SCHEMES], help="look for what this scheme reads (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    folders = {name: options.folder for name in COMPONENTS} if options.folder else comfyui_folders(options.comfyui)
+    found = {name: describe(name, folders[name], formats_of(options.scheme)) for name in COMPONENTS}
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return 0
+    for name, about in found.items():
+        print(f"{COMPONENTS[name].title}, in {', '.join(about['folders']) or 'no folder'}:")
+        for each in about["checkpoints"]:
+            expert = f", {each['expert']}-noise expert" if each["expert"] else ""
+            print(f"  {each['path']}  {each['format'] or 'not quantized'}{expert}")
+        for what, answer in about["taken"].items():
+            print(f"  {what}: {answer}")
+    return 0
+
+
+def describe(component: str, folders: list[str], formats: list[str]) -> dict:
+    """The component's checkpoints in the folders, and what "find it" answers: a path, or why there is none."""
+    folders = [folder for folder in dict.fromkeys(folders) if os.path.isdir(folder)]
+    paths = sorted({path for folder in folders for path in checkpoints_in(folder, component)})
+    known = {path: identity for path in paths if (identity := identify_path(path)) and identity.component == component}
+    checkpoints = [{"path": path, "format": identity.format, "expert": expert_of(path)} for path, identity in known.items()]
+    taken = {"find it": _answer(component, formats, paths, folders, None)}
+    if any(each["expert"] for each in checkpoints):
+        taken |= {f"find it, {expert}-noise": _answer(component, formats, paths, folders, expert) for expert in (HIGH, LOW)}
+    return {"folders": folders, "checkpoints": checkpoints, "taken": taken}
+
+
+def checkpoints_in(folder: str, component: str) -> Iterable[str]:
+    """Files that may be the component's, and folders that hold its parts, anywhere under a folder."""
+    names = []
+    for place, _, files in os.walk(folder, followlinks=True):
+        names += [os.path.relpath(os.path.join(place, name), folder) for name in files if name.lower().endswith(SAFETENSORS + PICKLED)]
+    mine = (name for name in names if (about := recognise(name)) is None or about.component == component)
+    return (os.path.normpath(os.path.join(folder, name)) for name in fold_parts(mine))
+
+
+def comfyui_folders(comfyui: str | None) -> dict[str, list[str]]:
+    """Component -> where ComfyUI keeps its files, extra_model_paths.yaml included. Raises DiscoveryError where there is no ComfyUI."""
+    place = comfyui or os.environ.get("COMFYUI_PATH") or _parent_comfyui()
+    if not place or not os.path.isfile(os.path.join(place, "folder_paths.py")):
+        raise DiscoveryError(
+            f"there is no ComfyUI in {place or 'the folders above this pack'}. Say where it is with --comfyui DIR, or where to look with --folder."
+        )
+    kinds = [component.folder for component in COMPONENTS.values()]
+    asked = subprocess.run(
+        [sys.executable, "-c", f"KINDS = {kinds!r}\n{ASK_COMFYUI}"], cwd=place, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
+    answer = next((line for line in asked.stdout.splitlines() if line.startswith("lightquant")), None)
+    if answer is None:
+        why = (asked.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise LightQuantError(f"the ComfyUI in {place} did not say where its models are ({why}). Use its own Python, or --folder.")
+    folders, models = json.loads(answer.removeprefix("lightquant"))
+    return {name: [*folders[component.folder], os.path.join(models, "lightx2v")] for name, component in COMPONENTS.items()}
+
+
+def _parent_comfyui() -> str | None:
+    custom_nodes = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    return os.path.dirname(custom_nodes) if os.path.basename(custom_nodes) == "custom_nodes" else None
+
+
+def _answer(component: str, formats: list[str], paths: list[str], folders: list[str], expert: str | None) -> str:
+    try:
+        return find(component, formats, paths, folders, expert)
+    except DiscoveryError as problem:
+        return str(problem)

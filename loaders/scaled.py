@@ -1,0 +1,78 @@
+"""The ways in which 8-bit weights carry their scale, LightX2V's and ComfyUI's, brought to one: `.weight_scale`, a scale an output row."""
+
+import json
+from collections.abc import Iterable, Mapping
+
+import torch
+
+from ..errors import CheckpointError
+from ..formats import FORMATS
+from .files import Header
+
+SCALES = (".weight_scale", ".scale_weight")
+"""Behind a layer's name: LightX2V and ComfyUI today; LightX2V's `_comfyui` files and ComfyUI's older scaled fp8 files."""
+
+MARKER = "scaled_fp8"
+"""A tensor of no use but to say that the fp8 weights beside it have scales; its dtype is theirs."""
+
+_STATIC_ACTIVATIONS = (".input_scale", ".scale_input")
+"""Scales for activations that were measured beforehand; ours are taken from each row as it comes."""
+
+CORE_TAG, _CORE_HEADER = ".comfy_quant", "_quantization_metadata"
+_CORE_FORMATS = {"float8_e4m3fn", "int8_tensorwise"}
+_HARMLESS = {"format", "full_precision_matrix_mult", "params"}
+"""What a layer's tag may say without changing what its codes mean."""
+
+
+def stored_format(tensors: Mapping[str, torch.Tensor | Header]) -> str | None:
+    """The name of the one format that all weights with a scale are stored in; None if there are none, or none of ours."""
+    scaled = {tensors[layer + ".weight"].dtype for layer in _scaled_layers(tensors) if layer + ".weight" in tensors}
+    return next((format_.name for format_ in FORMATS.values() if scaled == {format_.dtype}), None)
+
+
+def to_row_scales(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> dict[str, torch.Tensor]:
+    """The tensors with every scale as `.weight_scale` [N, 1] fp32 and nothing else left of ComfyUI's ways; the codes are not touched.
+
+    Raises CheckpointError where ComfyUI's tags say that the codes mean something else than code times scale.
+    """
+    _check_tags({**_tags(tensors), **_tags_in(metadata)})
+    kept = {key: tensor for key, tensor in tensors.items() if key != MARKER and not key.endswith((CORE_TAG, *_STATIC_ACTIVATIONS))}
+    for layer in _scaled_layers(kept):
+        scale = next(kept.pop(layer + suffix) for suffix in SCALES if layer + suffix in kept)
+        weight = kept.get(layer + ".weight")
+        if weight is not None and weight.ndim == 2 and scale.numel() == 1:
+            scale = scale.float().reshape(1, 1).expand(weight.shape[0], 1).contiguous()
+        kept[layer + ".weight_scale"] = scale
+    return kept
+
+
+def _scaled_layers(keys: Iterable[str]) -> list[str]:
+    return [key.removesuffix(suffix) for key in keys for suffix in SCALES if key.endswith(suffix)]
+
+
+def _tags(tensors: Mapping[str, torch.Tensor]) -> dict[str, dict]:
+    tagged = {key.removesuffix(CORE_TAG): tensor for key, tensor in tensors.items() if key.endswith(CORE_TAG)}
+    return {layer: _parsed(bytes(tensor.tolist()), layer) for layer, tensor in tagged.items()}
+
+
+def _tags_in(metadata: Mapping[str, str]) -> dict[str, dict]:
+    text = metadata.get(_CORE_HEADER)
+    return _parsed(text, _CORE_HEADER).get("layers", {}) if text else {}
+
+
+def _parsed(text: bytes | str, where: str) -> dict:
+    try:
+        parsed = json.loads(text)
+    except ValueError as problem:
+        raise CheckpointError(f"ComfyUI's tag of {where} is damaged ({problem}). Download or convert the file again") from problem
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _check_tags(tags: Mapping[str, dict]) -> None:
+    for layer, tag in tags.items():
+        more = {**tag, **(tag.get("params") or {})}
+        different = sorted(key for key, value in more.items() if value and key not in _HARMLESS and not key.endswith("groupsize"))
+        if tag.get("format") not in _CORE_FORMATS or different:
+            what = " with ".join(filter(None, (str(tag.get("format")), ", ".join(different))))
+            known = " and ".join(sorted(_CORE_FORMATS))
+            raise CheckpointError(f"ComfyUI's tag of {layer} says {what}, where LightQuant reads {known}. Load it with ComfyUI's own loader")

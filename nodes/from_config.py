@@ -1,0 +1,72 @@
+"""A LightX2V configuration in, the models that it describes out."""
+
+import os
+
+from comfy_api.latest import io, ui
+
+from .. import __version__
+from ..bridge.config_folders import config_names, folder_names
+from ..bridge.from_config import files_of, open_plan, plan_of
+from ..bridge.status import show
+from ..errors import LightQuantError
+from ..loaders.config import TASKS
+from .inputs import STOP, SUBSTITUTE
+
+NONE = "none"
+
+
+class FromConfig(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LightQuantFromConfig",
+            display_name="Load LightX2V Configuration",
+            category="LightQuant/loaders",
+            description="Loads the quantized models that a LightX2V configuration file describes, its LoRAs included, and says what becomes of "
+            "each of its keys.",
+            search_aliases=["lightx2v", "config", "json", "wan", "quantized"],
+            inputs=[
+                io.Combo.Input("config", options=config_names(), tooltip="A .json in ComfyUI's input folder or in models/lightx2v."),
+                io.Combo.Input(
+                    "model_folder",
+                    options=[NONE, *folder_names()],
+                    default=NONE,
+                    tooltip="What LightX2V is given as --model_path. none: models without a path are looked for in ComfyUI's folders.",
+                ),
+                io.Combo.Input("task", options=list(TASKS), default="i2v", tooltip="What LightX2V is given as --task; it decides on CLIP_VISION."),
+                io.Combo.Input(
+                    "missing_kernel",
+                    options=[SUBSTITUTE, STOP],
+                    default=SUBSTITUTE,
+                    tooltip="When a scheme's kernel can't run here: run another one of the same format, or stop with the reason.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model"),
+                io.Model.Output(display_name="low_noise_model"),
+                io.Clip.Output(display_name="clip"),
+                io.ClipVision.Output(display_name="clip_vision"),
+                io.String.Output(display_name="description"),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, config: str, model_folder: str, task: str, missing_kernel: str) -> io.NodeOutput:
+        opened = open_plan(plan_of(config, _chosen(model_folder), task), missing_kernel == SUBSTITUTE)
+        show(opened.text, cls.hidden and cls.hidden.unique_id)
+        return io.NodeOutput(*opened, ui=ui.PreviewText(opened.text))
+
+    @classmethod
+    def fingerprint_inputs(cls, config: str, model_folder: str, task: str, missing_kernel: str) -> str:
+        """Changes when the configuration or a file that it names does, and with nothing else."""
+        try:
+            plan = plan_of(config, _chosen(model_folder), task)
+            stamps = [(path, os.path.getsize(path), os.path.getmtime(path)) for path in files_of(plan)]
+            return repr((__version__, config, model_folder, task, missing_kernel, stamps))
+        except (LightQuantError, OSError) as problem:
+            return f"{__version__}: {problem}"  # execute raises it again, on the node
+
+
+def _chosen(model_folder: str) -> str | None:
+    return None if model_folder in (NONE, "") else model_folder

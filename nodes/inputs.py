@@ -1,0 +1,35 @@
+"""The inputs that the loaders share."""
+
+from comfy_api.latest import io
+
+from ..bridge.load import DTYPES
+from ..schemes import AUTO, SCHEMES
+
+FIND = "find it"
+SUBSTITUTE, STOP = "substitute", "stop"
+
+
+def scheme() -> io.Combo.Input:
+    return io.Combo.Input("scheme", options=[AUTO, *SCHEMES], default=AUTO, tooltip="auto: the fastest kernel for this GPU and file.")
+
+
+def found(name: str, options: list[str], tooltip: str) -> io.Combo.Input:
+    return io.Combo.Input(name, options=[FIND, *options], default=FIND, tooltip=tooltip)
+
+
+def dtype() -> io.Combo.Input:
+    return io.Combo.Input("dtype", options=[AUTO, *DTYPES], default=AUTO, tooltip="The dtype of everything that is not quantized.")
+
+
+def missing_kernel() -> io.Combo.Input:
+    return io.Combo.Input(
+        "missing_kernel",
+        options=[SUBSTITUTE, STOP],
+        default=SUBSTITUTE,
+        tooltip="When the scheme's kernel can't run here: run another one of the same format, or stop with the reason.",
+    )
+
+
+def chosen(name: str) -> str | None:
+    """What the user picked in a dropdown that begins with FIND; None: nothing."""
+    return None if name == FIND else name

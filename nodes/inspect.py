@@ -1,0 +1,54 @@
+"""The inspector: what a checkpoint is, as text, JSON and a picture."""
+
+import os
+
+from comfy_api.latest import io, ui
+
+from .. import __version__
+from ..bridge import inspecting
+from ..bridge.status import show
+from ..errors import LightQuantError
+from ..reports.inspect import to_json
+from ..reports.text import to_text
+
+
+class Inspect(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LightQuantInspect",
+            display_name="Inspect Checkpoint",
+            category="LightQuant/reports",
+            description=(
+                "Says what a checkpoint is without loading it: model, size, format, the precision of each layer, bytes by kind and by block, "
+                "and which schemes run it on this machine."
+            ),
+            search_aliases=["lightx2v", "quantized", "header", "precision", "fp8", "int8", "wan"],
+            is_output_node=True,
+            inputs=[
+                io.Combo.Input("checkpoint", options=inspecting.checkpoint_names(), tooltip="A file or folder in ComfyUI's model folders."),
+                io.Boolean.Input(
+                    "data",
+                    default=False,
+                    tooltip="Read the tensors too: scale ranges, NaN, empty rows and saturated rows. This takes as long as reading the file.",
+                ),
+            ],
+            outputs=[io.String.Output("text"), io.String.Output("json"), io.Image.Output("picture")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, checkpoint: str, data: bool) -> io.NodeOutput:
+        inspection = inspecting.inspect_checkpoint(checkpoint, data)
+        text = to_text(inspection)
+        show(text, cls.hidden and cls.hidden.unique_id)
+        return io.NodeOutput(text, to_json(inspection), inspecting.picture_of(inspection), ui=ui.PreviewText(text))
+
+    @classmethod
+    def fingerprint_inputs(cls, checkpoint: str, data: bool) -> str:
+        """Changes when a file behind the checkpoint does, and with nothing else."""
+        try:
+            files = inspecting.files_of(checkpoint)
+            return repr((__version__, checkpoint, data, [(path, os.path.getsize(path), os.path.getmtime(path)) for path in files]))
+        except (LightQuantError, OSError) as problem:
+            return f"{__version__}: {problem}"  # execute raises it again, on the node

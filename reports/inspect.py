@@ -1,0 +1,125 @@
+"""What a checkpoint is, from its headers alone: no byte of a tensor is read unless the data is asked for."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from ..loaders.blocks import promised_depth
+from ..loaders.checkpoint import without_prefix
+from ..loaders.components import COMPONENTS
+from ..loaders.files import SAFETENSORS, Header, safetensors_header
+from ..loaders.foreign import describe_foreign, quantized_otherwise
+from ..loaders.identity import identify
+from ..loaders.storage import Storage, headers, storage_of
+from . import layers
+from .families import Family, family_of
+from .notes import damage_in, notes_on
+from .runs_here import Runs, auto_takes, device_name, schemes_for
+from .tensor_checks import DataReport, Progress, check
+
+_LONGEST = 200
+"""Characters of a metadata value that are kept: training programs put whole documents there."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A checkpoint, described.
+
+    kind, files: how it lies on disk; bytes: of all files; component, title: what it is, None and a noun phrase if it is none of the pack's;
+    format: the format of its quantized weights, None if there are none of the pack's; parameters: None where they can't be counted;
+    precisions: tensors and bytes by dtype; kinds: bytes by kind of tensor; notes: what is odd or worth knowing, from the headers;
+    schemes: every scheme, whether it reads the file and runs on `device`; data: what the tensors hold, None unless they were read.
+    """
+
+    path: str
+    kind: str
+    files: Mapping[str, int]
+    bytes: int
+    component: str | None
+    title: str
+    family: Family | None
+    format: str | None
+    parameters: int | None
+    tensors: int
+    precisions: Mapping[str, tuple[int, int]]
+    kinds: Mapping[str, int]
+    blocks: tuple[layers.Block, ...]
+    layers: tuple[layers.Layer, ...]
+    notes: tuple[str, ...]
+    metadata: Mapping[str, str]
+    device: str
+    auto: str | None
+    schemes: tuple[Runs, ...]
+    data: DataReport | None
+
+    def as_dict(self) -> dict:
+        """The same as plain dictionaries, lists, strings and numbers, for JSON."""
+        named = {**vars(self), "blocks": [{"name": block.name, "bytes": block.bytes} for block in self.blocks]}
+        named["layers"] = [layer._asdict() for layer in self.layers]
+        named["schemes"] = [row._asdict() for row in self.schemes]
+        named["family"] = self.family and self.family._asdict()
+        named["precisions"] = {name: {"tensors": count, "bytes": size} for name, (count, size) in self.precisions.items()}
+        named["data"] = self.data and self.data.as_dict()
+        return named
+
+
+def inspect(path: str, device: torch.device, data: bool = False, progress: Progress | None = None) -> Inspection:
+    """Describe the file or folder at path. device: what the schemes are asked about; data: read the tensors too, a piece at a time.
+
+    Raises CheckpointError where it can't be read or is damaged; a file that is no component of the pack's is described all the same.
+    """
+    storage, found = storage_of(path), headers(path)
+    identity, bare = identify(found), without_prefix(found)
+    family = family_of(identity.component, bare) if identity else None
+    format_name = identity.format if identity and not quantized_otherwise(bare) else None
+    return Inspection(
+        path=path,
+        kind=storage.kind,
+        files={os.path.basename(file): os.path.getsize(file) for file in storage.files},
+        bytes=sum(os.path.getsize(file) for file in storage.files),
+        component=identity.component if identity else None,
+        title=COMPONENTS[identity.component].title if identity else describe_foreign(bare),
+        family=family,
+        format=format_name,
+        parameters=layers.parameters_of(bare),
+        tensors=len(found),
+        precisions=_precisions(found),
+        kinds=layers.bytes_by_kind(bare),
+        blocks=layers.blocks_of(bare),
+        layers=layers.layers_of(bare),
+        notes=(*notes_on(bare, len(found) - len(bare)), *(damage_in(bare, format_name) if family else ()), *_too_short(storage, family)),
+        metadata=_metadata(storage),
+        device=device_name(device),
+        auto=auto_takes(format_name, device),
+        schemes=schemes_for(format_name, device),
+        data=check(bare, progress) if data else None,
+    )
+
+
+def to_json(inspection: Inspection) -> str:
+    """The report as JSON text."""
+    return json.dumps(inspection.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _too_short(storage: Storage, family: Family | None) -> list[str]:
+    """A folder without an index may lack its last parts, which nothing but the model's published depth tells."""
+    depth = promised_depth(storage, family.width) if family else None
+    return [f"only {family.blocks} of its {depth} blocks are in the folder"] if depth and family.blocks < depth else []
+
+
+def _precisions(tensors: Mapping[str, Header]) -> dict[str, tuple[int, int]]:
+    sizes: dict[str, list[int]] = {}
+    for header in tensors.values():
+        sizes.setdefault(layers.dtype_name(header.dtype), []).append(header.nbytes)
+    return {name: (len(each), sum(each)) for name, each in sorted(sizes.items(), key=lambda item: -sum(item[1]))}
+
+
+def _metadata(storage: Storage) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for file in storage.files:
+        if file.lower().endswith(SAFETENSORS):
+            found.update(safetensors_header(file).get("__metadata__") or {})
+    return {key: value if len(value) <= _LONGEST else value[:_LONGEST] + "..." for key, value in found.items()}

@@ -1,0 +1,55 @@
+"""Which schemes can run a file on a device, and why the others can't."""
+
+from typing import NamedTuple
+
+import torch
+
+from ..errors import KernelError
+from ..formats import FORMATS
+from ..kernels import report
+from ..kernels.registry import select
+from ..schemes import AUTO, SCHEMES
+
+
+class Runs(NamedTuple):
+    """scheme, format: a row of the table; fits: whether it reads the file; runs: whether it also runs here; why: the reason for either.
+
+    hardware: what it can run on at all.
+    """
+
+    scheme: str
+    format: str
+    fits: bool
+    runs: bool
+    why: str
+    hardware: str
+
+
+def schemes_for(format_name: str | None, device: torch.device) -> tuple[Runs, ...]:
+    """Every scheme, those of the file's format first. format_name: None where no scheme can read the file."""
+    verdicts = report(device)
+    rows = [_row(name, format_name, *verdicts[name]) for name in SCHEMES]
+    return tuple(sorted(rows, key=lambda row: not row.fits))
+
+
+def auto_takes(format_name: str | None, device: torch.device) -> str | None:
+    """What `auto` would run and why, or why it would stop; None where there is nothing that it could choose for."""
+    if format_name not in FORMATS:
+        return None
+    try:
+        chosen = select(AUTO, format_name, device)
+        return f"{chosen.kernel.name}: {chosen.why.removeprefix(f'{AUTO}: ')}"
+    except KernelError as problem:
+        return str(problem)
+
+
+def device_name(device: torch.device) -> str:
+    """The device as its owner knows it."""
+    return f"{torch.cuda.get_device_name(device)} ({device})" if device.type == "cuda" else str(device)
+
+
+def _row(name: str, format_name: str | None, supported: bool, reason: str) -> Runs:
+    scheme = SCHEMES[name]
+    if scheme.format != format_name:
+        return Runs(name, scheme.format, False, False, f"reads {scheme.format}", scheme.runs_on)
+    return Runs(name, scheme.format, True, supported, reason, scheme.runs_on)
