@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -121,6 +122,8 @@ def main() -> None:
             host.write(options.out, start(name, options))
         sys.stdout.flush()
         os._exit(0)  # at a regular exit comfy-aimdo's thread was seen to abort the process, after everything was done
+    shutil.rmtree(folder)  # what a run that was stopped has left would fill the disk
+    folder.mkdir()
     starts: dict[str, list[dict]] = {variant: [] for variant in options.variants}
     for storage in dict.fromkeys(map(storage_of, files(options))):
         run("make", storage, options)
@@ -128,6 +131,7 @@ def main() -> None:
         starts[variant].append(run("start", variant, options))
         print(variant, {key: round(value, 2) for key, value in starts[variant][-1].items() if isinstance(value, float)}, flush=True)
     rows = [summary(variant, found) for variant, found in starts.items()]
+    shutil.rmtree(folder)
     environment = starts[options.variants[0]][0]["environment"] | {"command": " ".join(sys.argv)}
     what = "Wan2.1-T2V-14B, random weights, from the file to the end of the first step"
     host.write(options.out, {"what": what, "options": vars(options), "rows": rows, "environment": environment})

@@ -42,12 +42,12 @@ def tensors(name: str, seed: int = 5) -> dict[str, torch.Tensor]:
     """The variant's tensors in Wan's names, fp32."""
     import comfy.ldm.wan.model
     import comfy.ldm.wan.model_animate
-    import comfy.ops
 
     variant = VARIANTS[name]
     classes = {**vars(comfy.ldm.wan.model), **vars(comfy.ldm.wan.model_animate)}
     with torch.device("meta"):
-        module = classes[variant.kind](**{**SIZE, **variant.more}, device="meta", dtype=torch.float32, operations=comfy.ops.disable_weight_init)
+        # torch's own layers: with dynamic VRAM ComfyUI's have no parameters before they are loaded.
+        module = classes[variant.kind](**{**SIZE, **variant.more}, device="meta", dtype=torch.float32, operations=torch.nn)
     draw = small_models.Weights(seed)
     return {key: _drawn(draw, key, tuple(tensor.shape)) for key, tensor in module.state_dict().items()}
 
