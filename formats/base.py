@@ -17,6 +17,12 @@ class QuantizedWeight(NamedTuple):
     scale: torch.Tensor
 
 
+SMALLEST_AMAX = 1e-12
+"""Keeps the scale of nothing but zeros finite. LightX2V uses 1e-5, which costs rows smaller than that their precision."""
+
+ALL = slice(None)
+
+
 class Format(ABC):
     """A way to store a weight: dtype, granularity, keys and shapes on disk."""
 
@@ -33,13 +39,26 @@ class Format(ABC):
         """
 
     @abstractmethod
-    def dequantize(self, weight: QuantizedWeight, dtype: torch.dtype) -> torch.Tensor:
-        """The float weight [N, K] in `dtype`; the product of code and scale is taken in fp32."""
+    def dequantize(self, weight: QuantizedWeight, dtype: torch.dtype, rows: slice = ALL) -> torch.Tensor:
+        """Some output rows of the float weight [N, K] in `dtype`; the product of code and scale is taken in fp32."""
 
     @abstractmethod
-    def slice_rows(self, weight: QuantizedWeight, start: int, stop: int) -> QuantizedWeight:
-        """The stored output rows start..stop, as views."""
+    def scale_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """The shape of the scale of a weight [N, K]."""
 
-    @abstractmethod
+    def fits(self, dtype: torch.dtype, shape: tuple[int, ...], scale_shape: tuple[int, ...]) -> bool:
+        """Whether tensors of this dtype and these shapes are a weight of this format."""
+        return dtype == self.dtype and len(shape) == 2 and tuple(scale_shape) == self.scale_shape(tuple(shape))
+
     def problem(self, data: torch.Tensor, scale: torch.Tensor | None) -> str | None:
         """Why these two tensors are not a weight of this format, in words for an error, or None if they are."""
+        if data.dtype != self.dtype or data.ndim != 2:
+            return f"its weight is {data.dtype} of shape {list(data.shape)}, where {self.name} has {self.dtype} with two dimensions"
+        if scale is None:
+            return f"it has no scale ({self.keys['scale'][1:]})"
+        if not self.fits(data.dtype, data.shape, scale.shape) or not scale.dtype.is_floating_point:
+            expected = list(self.scale_shape(tuple(data.shape)))
+            return f"its scale is {scale.dtype} of shape {list(scale.shape)}, where {self.name} has floats of shape {expected}"
+        if not bool(torch.isfinite(scale).all()):
+            return "its scale holds NaN or infinite values"
+        return None

@@ -2,25 +2,17 @@
 
 import torch
 
-from .channel import ChannelFormat, noise_like
-
-MANTISSA_BITS = 3
-SMALLEST_EXPONENT = -6
-"""e4m3fn: three mantissa bits; below 2**-6 the codes are evenly spaced (subnormal)."""
+from .channel import ChannelFormat
+from .e4m3 import DTYPE, LARGEST, round_e4m3
 
 
 class FP8Channel(ChannelFormat):
     name = "fp8-channel"
-    dtype = torch.float8_e4m3fn
-    limit = 448.0
+    dtype = DTYPE
+    limit = LARGEST
 
     def _round(self, codes: torch.Tensor, seed: int | None) -> torch.Tensor:
-        if seed is not None:
-            # frexp's exponent is one above the one of a mantissa in [1, 2).
-            exponent = torch.frexp(codes).exponent.sub_(1).clamp_(min=SMALLEST_EXPONENT)
-            spacing = torch.ldexp(torch.ones_like(codes), exponent - MANTISSA_BITS)
-            codes = torch.floor(codes / spacing + noise_like(codes, seed)) * spacing
-        return codes.clamp_(-self.limit, self.limit).to(self.dtype)
+        return round_e4m3(codes, seed)
 
 
 FP8_CHANNEL = FP8Channel()

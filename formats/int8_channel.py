@@ -2,7 +2,8 @@
 
 import torch
 
-from .channel import ChannelFormat, noise_like
+from .channel import ChannelFormat
+from .noise import noise_like
 
 
 class INT8Channel(ChannelFormat):

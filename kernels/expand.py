@@ -23,7 +23,7 @@ def expanded_linear(x: torch.Tensor, data: torch.Tensor, scale: torch.Tensor, bi
     format_, weight = FORMATS[format_name], QuantizedWeight(data, scale)
     y = _fake(x, data, scale, bias, format_name)
     for part in pieces(data.shape[0], max(1, PIECE_ELEMENTS // max(1, x.shape[1]))):
-        piece = format_.dequantize(format_.slice_rows(weight, part.start, part.stop), x.dtype)
+        piece = format_.dequantize(weight, x.dtype, part)
         y[:, part] = F.linear(x, piece, None if bias is None else bias[part].to(x.dtype))
     return y
 

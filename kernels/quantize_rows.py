@@ -8,7 +8,7 @@ from types import ModuleType
 import torch
 
 from ..formats import FP8_CHANNEL, INT8_CHANNEL
-from ..formats.channel import SMALLEST_AMAX
+from ..formats.base import SMALLEST_AMAX
 from .operators import operator
 
 LIMITS = {format_.dtype: format_.limit for format_ in (FP8_CHANNEL, INT8_CHANNEL)}

@@ -8,14 +8,16 @@ import torch
 from ..errors import KernelError
 from ..formats import QuantizedWeight
 from ..schemes import AUTO, SCHEMES, schemes_of
-from . import torch_fp8, torch_int8
+from . import torch_fp8, torch_fp8_block, torch_int8
 from .contract import Kernel, Verdict
 from .unwritten import Unwritten
 
-VARIANTS: dict[str, Sequence[Kernel]] = {"fp8-torch": torch_fp8.VARIANTS, "int8-torch": torch_int8.VARIANTS}
+VARIANTS: dict[str, Sequence[Kernel]] = {
+    "fp8-torch": torch_fp8.VARIANTS, "int8-torch": torch_int8.VARIANTS, "fp8-b128-torch": torch_fp8_block.VARIANTS,
+}  # fmt: skip
 """The kernels that exist, by scheme: variants, best first."""
 
-ORDER: dict[str, Sequence[str]] = {"fp8-channel": ("fp8-torch",), "int8-channel": ("int8-torch",)}
+ORDER: dict[str, Sequence[str]] = {"fp8-channel": ("fp8-torch",), "int8-channel": ("int8-torch",), "fp8-b128": ("fp8-b128-torch",)}
 """What `auto`, and a scheme whose kernel is missing, take for a format: fastest first, the last one runs everywhere."""
 
 

@@ -1,6 +1,7 @@
 """A checkpoint: what a file holds, in ComfyUI's names, with its quantized weights apart from the rest."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -8,7 +9,7 @@ from typing import TypeVar
 import torch
 
 from ..errors import CheckpointError
-from ..formats import FORMATS, QuantizedWeight
+from ..formats import FORMATS, Format, QuantizedWeight, format_of
 from ..schemes import schemes_of
 from .blocks import absent_block, promised_depth
 from .components import COMPONENTS, component_of
@@ -108,10 +109,20 @@ def _check_blocks(path: str, tensors: Mapping[str, torch.Tensor]) -> None:
         raise CheckpointError(f"the block {absent} is absent. The checkpoint is incomplete: fetch it again.")
 
 
+def _format_of_layer(data: torch.Tensor, scale: torch.Tensor | None) -> Format | None:
+    return None if scale is None else format_of(data.dtype, tuple(data.shape), tuple(scale.shape))
+
+
 def _take_weights(tensors: dict[str, torch.Tensor]) -> tuple[str | None, dict[str, QuantizedWeight]]:
     """Move the quantized weights and their scales out of tensors; each is checked against the file's one format."""
-    by_dtype = {format_.dtype: format_ for format_ in FORMATS.values()}
-    layers = {key.removesuffix(".weight"): by_dtype[t.dtype] for key, t in tensors.items() if key.endswith(".weight") and t.dtype in by_dtype}
+    coded = {format_.dtype for format_ in FORMATS.values()}
+    names = [key.removesuffix(".weight") for key, tensor in tensors.items() if key.endswith(".weight") and tensor.dtype in coded]
+    layers = {name: _format_of_layer(tensors[f"{name}.weight"], tensors.get(f"{name}.weight_scale")) for name in names}
+    fitting = Counter(filter(None, layers.values()))
+    for name in names:
+        # A layer that fits nothing is called damaged in the words of the others' format.
+        same = [format_ for format_ in FORMATS.values() if format_.dtype == tensors[f"{name}.weight"].dtype]
+        layers[name] = layers[name] or max(same, key=lambda format_: fitting[format_])
     formats = {format_.name for format_ in layers.values()}
     if len(formats) > 1:
         raise CheckpointError(f"its layers are stored in several formats ({', '.join(sorted(formats))}), and this version reads one a file")

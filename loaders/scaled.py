@@ -1,12 +1,13 @@
 """The ways in which 8-bit weights carry their scale, LightX2V's and ComfyUI's, brought to one: `.weight_scale`, a scale an output row."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 
 import torch
 
 from ..errors import CheckpointError
-from ..formats import FORMATS
+from ..formats import format_of
 from .files import Header
 
 SCALES = (".weight_scale", ".scale_weight")
@@ -25,9 +26,13 @@ _HARMLESS = {"format", "full_precision_matrix_mult", "params"}
 
 
 def stored_format(tensors: Mapping[str, torch.Tensor | Header]) -> str | None:
-    """The name of the one format that all weights with a scale are stored in; None if there are none, or none of ours."""
-    scaled = {tensors[layer + ".weight"].dtype for layer in _scaled_layers(tensors) if layer + ".weight" in tensors}
-    return next((format_.name for format_ in FORMATS.values() if scaled == {format_.dtype}), None)
+    """The name of the one format that the weights with a scale are stored in; None if there are none, or none of ours.
+
+    A layer whose scale has the shape of no format is damaged, which is not for here to say.
+    """
+    layers = [layer for layer in _scaled_layers(tensors) if layer + ".weight" in tensors]
+    formats = {_format_of(tensors, layer) for layer in layers} - {None}
+    return formats.pop() if len(formats) == 1 and len({tensors[layer + ".weight"].dtype for layer in layers}) == 1 else None
 
 
 def to_row_scales(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> dict[str, torch.Tensor]:
@@ -44,6 +49,15 @@ def to_row_scales(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, st
             scale = scale.float().reshape(1, 1).expand(weight.shape[0], 1).contiguous()
         kept[layer + ".weight_scale"] = scale
     return kept
+
+
+def _format_of(tensors: Mapping[str, torch.Tensor | Header], layer: str) -> str | None:
+    weight = tensors[layer + ".weight"]
+    scale = next(tuple(tensors[layer + suffix].shape) for suffix in SCALES if layer + suffix in tensors)
+    if math.prod(scale) == 1:
+        scale = (weight.shape[0], 1)  # as to_row_scales makes it
+    found = format_of(weight.dtype, tuple(weight.shape), scale)
+    return found and found.name
 
 
 def _scaled_layers(keys: Iterable[str]) -> list[str]:
