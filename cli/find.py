@@ -3,11 +3,9 @@
 import argparse
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterable
 
-from ..errors import DiscoveryError, LightQuantError
+from ..errors import DiscoveryError
 from ..loaders.components import COMPONENTS
 from ..loaders.discover import find
 from ..loaders.files import PICKLED, SAFETENSORS
@@ -16,21 +14,13 @@ from ..loaders.names import expert_of, recognise
 from ..loaders.storage import fold_parts
 from ..loaders.wan_folder import HIGH, LOW
 from ..schemes import AUTO, SCHEMES, formats_of
+from .comfyui import add_comfyui, model_folders
 
 HELP = "list the checkpoints in ComfyUI's folders, and say which one each loader would take by itself"
 
-ASK_COMFYUI = """
-import json, os, folder_paths, utils.extra_config
-if os.path.isfile("extra_model_paths.yaml"):
-    utils.extra_config.load_extra_path_config("extra_model_paths.yaml")
-folders = {kind: folder_paths.get_folder_paths(kind) for kind in KINDS}
-print("lightquant" + json.dumps([folders, folder_paths.models_dir]))
-"""
-"""Run in ComfyUI's folder, so that its own code reads extra_model_paths.yaml."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--comfyui", metavar="DIR", help="ComfyUI's folder (default: $COMFYUI_PATH, or the one whose custom_nodes holds this pack)")
+    add_comfyui(parser)
     parser.add_argument("--folder", action="append", metavar="DIR", help="look in this folder instead of ComfyUI's; repeatable")
     parser.add_argument("--scheme", default=AUTO, choices=[AUTO, *SCHEMES], help="look for what this scheme reads (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -74,27 +64,9 @@ def checkpoints_in(folder: str, component: str) -> Iterable[str]:
 
 
 def comfyui_folders(comfyui: str | None) -> dict[str, list[str]]:
-    """Component -> where ComfyUI keeps its files, extra_model_paths.yaml included. Raises DiscoveryError where there is no ComfyUI."""
-    place = comfyui or os.environ.get("COMFYUI_PATH") or _parent_comfyui()
-    if not place or not os.path.isfile(os.path.join(place, "folder_paths.py")):
-        raise DiscoveryError(
-            f"there is no ComfyUI in {place or 'the folders above this pack'}. Say where it is with --comfyui DIR, or where to look with --folder."
-        )
-    kinds = [component.folder for component in COMPONENTS.values()]
-    asked = subprocess.run(
-        [sys.executable, "-c", f"KINDS = {kinds!r}\n{ASK_COMFYUI}"], cwd=place, capture_output=True, text=True, check=False, encoding="utf-8"
-    )
-    answer = next((line for line in asked.stdout.splitlines() if line.startswith("lightquant")), None)
-    if answer is None:
-        why = (asked.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise LightQuantError(f"the ComfyUI in {place} did not say where its models are ({why}). Use its own Python, or --folder.")
-    folders, models = json.loads(answer.removeprefix("lightquant"))
+    """Component -> where ComfyUI keeps its files. Raises DiscoveryError where there is no ComfyUI."""
+    folders, models = model_folders(comfyui, (component.folder for component in COMPONENTS.values()), "--folder")
     return {name: [*folders[component.folder], os.path.join(models, "lightx2v")] for name, component in COMPONENTS.items()}
-
-
-def _parent_comfyui() -> str | None:
-    custom_nodes = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    return os.path.dirname(custom_nodes) if os.path.basename(custom_nodes) == "custom_nodes" else None
 
 
 def _answer(component: str, formats: list[str], paths: list[str], folders: list[str], expert: str | None) -> str:

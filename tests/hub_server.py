@@ -19,7 +19,8 @@ class Hub:
     """What the server holds and how it misbehaves; `asked` is what it was asked for, as (method, path, range).
 
     files: (repository, path) -> content; status: path -> what GET and HEAD of it are answered with; lies: path -> the sha256 that is claimed;
-    cut_at: how many bytes of the next answer are sent before the connection ends; gone_after_cut: nothing is served from then on.
+    cut_at: how many bytes of the next answer are sent before the connection ends; gone_after_cut: nothing is served from then on;
+    on_cdn: files are kept elsewhere, and by Xet, as the hub has them; tokens: where a token was sent to.
     """
 
     def __init__(self) -> None:
@@ -29,7 +30,8 @@ class Hub:
         self.listed_as: dict[str, str] = {}
         self.asked: list[tuple[str, str, str | None]] = []
         self.cut_at: int | None = None
-        self.gone_after_cut = self.gone = self.ignores_ranges = False
+        self.gone_after_cut = self.gone = self.ignores_ranges = self.on_cdn = False
+        self.tokens: list[str] = []
         self.is_a_hub = True
         self.endpoint = ""
 
@@ -52,14 +54,20 @@ def hub_server() -> Iterator[Hub]:
         pass
 
     Handler.hub = hub
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
+    with _Server(("127.0.0.1", 0), Handler) as server:
         hub.endpoint = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield hub
         server.shutdown()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up in the middle is what some tests are about."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -69,19 +77,24 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *args: object) -> None:
         pass
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self._answer(body=False)
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         self._answer(body=True)
 
     def _answer(self, body: bool) -> None:
         path = unquote(self.path.partition("?")[0])
         self.hub.asked.append((self.command, path, self.headers.get("Range")))
+        if self.headers.get("Authorization"):
+            self.hub.tokens.append(path)
         if self.hub.gone:
             return self._send(503, {}, b"", body)
         if tree := re.fullmatch(r"/api/models/(\w[\w-]*/[\w.-]+)/tree/main/(.+)", path):
             return self._tree(*tree.groups())
+        if path.startswith("/cdn/"):
+            owner, name, path = path.removeprefix("/cdn/").split("/", 2)
+            return self._content(self.hub.files[f"{owner}/{name}", path], {}, body)
         found = re.fullmatch(r"/(\w[\w-]*/[\w.-]+)/resolve/(\w+)/(.+)", path)
         if not found or found[2] not in ("main", COMMIT):
             return self._send(404, {"X-Error-Code": "RepoNotFound"}, b"", body)
@@ -113,6 +126,15 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"ETag": f'"{checksum}"', "Accept-Ranges": "bytes", "X-Linked-Etag": f'"{checksum}"', "X-Linked-Size": str(len(content))}
         if self.hub.is_a_hub:
             headers["X-Repo-Commit"] = COMMIT
+        if self.hub.on_cdn:
+            # By its other name this server is another host.
+            elsewhere = self.hub.endpoint.replace("127.0.0.1", "localhost")
+            headers |= {"Location": f"{elsewhere}/cdn/{repository}/{path}", "X-Xet-Hash": "f" * 64}
+            headers["Link"] = f'<{self.hub.endpoint}/xet>; rel="xet-auth"'
+            return self._send(302, headers, b"", body)
+        self._content(content, headers, body)
+
+    def _content(self, content: bytes, headers: dict[str, str], body: bool) -> None:
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if asked and not self.hub.ignores_ranges:
             start = int(asked[1])
@@ -127,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if not body:
             return
-        cut, is_file = self.hub.cut_at, "/resolve/" in self.path
+        cut, is_file = self.hub.cut_at, not self.path.startswith("/api/")
         if cut is not None and is_file and cut < len(content):
             self.hub.cut_at, self.hub.gone = None, self.hub.gone_after_cut
             content, self.close_connection = content[:cut], True

@@ -3,6 +3,7 @@
 import float_models
 import pipeline
 import pytest
+import small_models
 import torch
 from checks import cosine, watching
 from lightquant.kernels import Selection
@@ -74,7 +75,7 @@ def test_clip_vision_with_two_images_at_once(models, floats, checkpoint, tag):
 
 
 @pytest.mark.parametrize("kernel", [kernel for kernels in VARIANTS.values() for kernel in kernels], ids=lambda k: f"{k.name}, {k.variant}")
-def test_every_variant_that_runs_here_is_right_inside_a_model(models, floats, checkpoint, device, kernel):
+def test_every_variant_that_runs_here_is_right_inside_a_model(models, floats, checkpoint, device, tmp_path, add_folder, kernel):
     """Also those that the machine would not choose: a CPU without int8 dot products, say, is slow at them, not wrong."""
     from lightquant.bridge.build import build_dit
     from lightquant.kernels.probe import small_check
@@ -82,7 +83,9 @@ def test_every_variant_that_runs_here_is_right_inside_a_model(models, floats, ch
     works, reason = small_check(kernel, device) if "expanded" not in kernel.variant else (True, "")
     if not works or (device.type == "cpu" and "_scaled_mm" in kernel.variant):
         pytest.skip(reason or "fp8 products exist on NVIDIA GPUs only")
-    source = checkpoint("dit", f"wan_t2v_{kernel.name[: kernel.name.index('-')]}.safetensors")
+    small_models.save(small_models.quantized(floats["dit"], "dit", kernel.format), tmp_path / "stored.safetensors")
+    add_folder("diffusion_models", tmp_path)
+    source = checkpoint("dit", "stored.safetensors")
     built = build_dit(source, Selection(kernel, VARIANTS[kernel.name][-1], "forced"), torch.float32, None, disable_dynamic=False)
     positive, negative = pipeline.conditioning(1), pipeline.conditioning(2)
     with watching(built.module, source) as watch:

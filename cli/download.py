@@ -1,0 +1,86 @@
+"""`lightquant download`: LightX2V's published files, listed, and fetched by name."""
+
+import argparse
+import sys
+
+from tqdm import tqdm
+
+from ..formats import FORMATS
+from ..loaders.catalogue import CATALOGUE, FOLDER, Published, folder_for, published
+from ..loaders.download import DOWNLOADING, Plan, download, plan, readable
+from .comfyui import add_comfyui, model_folders
+
+HELP = "list what LightX2V publishes, or fetch one of it: resumed where it was cut off, and checked against the hub's checksum"
+
+FLOAT = "float"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    components = dict.fromkeys(each.component for each in CATALOGUE.values())
+    parser.add_argument("name", nargs="?", metavar="NAME", help="what to fetch; without it the catalogue is listed")
+    parser.add_argument("--component", choices=[*components], help="list only this")
+    parser.add_argument("--format", choices=[*FORMATS, FLOAT], help="list only this")
+    parser.add_argument("--to", metavar="FOLDER", help="put it there (default: ComfyUI's folder for it)")
+    add_comfyui(parser)
+    parser.add_argument("--endpoint", metavar="URL", help="a mirror of the hub, such as https://hf-mirror.com (default: $HF_ENDPOINT, or the hub)")
+    parser.add_argument("--dry-run", action="store_true", help="ask the hub and say what would be fetched, and fetch nothing")
+    parser.add_argument("--force", action="store_true", help="replace another file of that name")
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.name is None:
+        _list(options.component, options.format)
+        return 0
+    wanted = published(options.name)
+    folder = options.to or _comfyui_folder(wanted, options.comfyui)
+    bar = _Bar()
+    try:
+        if options.dry_run:
+            _describe(wanted, plan(wanted, folder, options.endpoint, options.force, bar))
+        else:
+            print(download(wanted, folder, options.endpoint, options.force, bar))
+    except KeyboardInterrupt:
+        print(f"lightquant: interrupted. What came of {wanted.name} is kept: run it again and it goes on from there.", file=sys.stderr)
+        return 130
+    finally:
+        bar.close()
+    return 0
+
+
+class _Bar:
+    """A progress callback that draws in the terminal; a new line for each thing that is done."""
+
+    def __init__(self) -> None:
+        self._what, self._bar = "", None
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what != self._what:
+            self.close()
+            # A download that goes on begins in the middle, and its rate shall not count what was there.
+            start = done if what == DOWNLOADING else 0
+            hidden = not sys.stderr.isatty()
+            self._what, self._bar = what, tqdm(desc=what, total=total, initial=start, unit="B", unit_scale=True, unit_divisor=1024, disable=hidden)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _list(component: str | None, format_name: str | None) -> None:
+    shown = [each for each in CATALOGUE.values() if component in (None, each.component) and format_name in (None, each.format or FLOAT)]
+    for each in shown:
+        print(f"{each.component:5} {each.format or FLOAT:13} {each.folder:17} {each.repository:32} {each.name}{'/' * (each.kind == FOLDER)}")
+
+
+def _comfyui_folder(wanted: Published, comfyui: str | None) -> str:
+    folders, models = model_folders(comfyui, [wanted.folder], "--to")
+    return folder_for(folders[wanted.folder], models)
+
+
+def _describe(wanted: Published, todo: Plan) -> None:
+    print(f"{wanted.repository}: {wanted.name}, {readable(todo.total)} in {len(todo.parts)} file(s), to {todo.path}")
+    for part in todo.parts:
+        left = "there already" if part.there else f"{readable(part.received)} received" if part.received else "to fetch"
+        print(f"  {part.remote.path}  {readable(part.remote.size)}  {part.remote.checksum}  {left}")
+    print(f"{readable(todo.missing)} to fetch, {readable(todo.free)} free; nothing was fetched")
