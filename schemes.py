@@ -32,6 +32,7 @@ _TABLE = (
     Scheme("fp8-b128-deepgemm", "fp8-b128", "DeepGEMM", "sm_90 and sm_100: Hopper and data-centre Blackwell; it has no kernels for RTX cards"),
     Scheme("fp8-torch", "fp8-channel", "torch", "everything whose torch has fp8 (MPS may not); fp8 products on sm_89 and newer, else expanded"),
     Scheme("fp8-b128-torch", "fp8-b128", "torch", "everything whose torch has fp8 (MPS may not); the weight is expanded, on sm_90 too"),
+    Scheme("int4-g128-torch", "int4-g128", "torch", "everything, from sm_75 and older to the CPU; the weight is expanded"),
     Scheme("int8-torch", "int8-channel", "torch", "everything; int8 products on sm_75 and newer and CPUs with VNNI, else the weight is expanded"),
 )
 

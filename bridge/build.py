@@ -85,7 +85,7 @@ BUILDERS: dict[str, Callable[..., Built]] = {"dit": build_dit, "t5": build_t5, "
 def _state_dict(checkpoint: Checkpoint, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """Float tensors as they are and quantized weights wrapped, so that shapes and dtypes read as those of the float model."""
     wrapped = {
-        f"{layer}.weight": wrap(weight, checkpoint.format, dtype, tuple(weight.data.shape)) for layer, weight in checkpoint.weights.items()
+        f"{layer}.weight": wrap(weight, checkpoint.format, dtype) for layer, weight in checkpoint.weights.items()
     }
     return {**checkpoint.tensors, **wrapped}
 

@@ -58,9 +58,9 @@ for _name, _layout in LAYOUTS.items():
     register_layout_class(_layout_name(_name), _layout)
 
 
-def wrap(weight: QuantizedWeight, format_name: str, dtype: torch.dtype, shape: tuple[int, int]) -> QuantizedTensor:
+def wrap(weight: QuantizedWeight, format_name: str, dtype: torch.dtype) -> QuantizedTensor:
     """The stored weight as a tensor of shape [N, K] that computes in dtype; codes and scales are taken as they are."""
-    params = LAYOUTS[format_name].Params(scale=weight.scale, orig_dtype=dtype, orig_shape=shape)
+    params = LAYOUTS[format_name].Params(scale=weight.scale, orig_dtype=dtype, orig_shape=FORMATS[format_name].shape(weight))
     return QuantizedTensor(weight.data, _layout_name(format_name), params)
 
 

@@ -10,7 +10,7 @@ class QuantizedWeight(NamedTuple):
     """A stored weight of logical shape [N, K].
 
     data: the codes, in the format's dtype and packing.
-    scale: fp32, in the shape the format stores it in. It is never rounded to a shorter dtype.
+    scale: fp32, or what the format says, in the shape the format stores it in. It is never rounded to a shorter dtype than the file's.
     """
 
     data: torch.Tensor
@@ -42,9 +42,17 @@ class Format(ABC):
     def dequantize(self, weight: QuantizedWeight, dtype: torch.dtype, rows: slice = ALL) -> torch.Tensor:
         """Some output rows of the float weight [N, K] in `dtype`; the product of code and scale is taken in fp32."""
 
+    def shape(self, weight: QuantizedWeight) -> tuple[int, int]:
+        """[N, K] of a stored weight."""
+        return tuple(weight.data.shape)
+
+    def kept_scale(self, scale: torch.Tensor) -> torch.Tensor:
+        """A file's scale as it is kept in memory: fp32."""
+        return scale.float()
+
     @abstractmethod
     def scale_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """The shape of the scale of a weight [N, K]."""
+        """The shape of the scale of codes of a shape."""
 
     def fits(self, dtype: torch.dtype, shape: tuple[int, ...], scale_shape: tuple[int, ...]) -> bool:
         """Whether tensors of this dtype and these shapes are a weight of this format."""

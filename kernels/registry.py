@@ -6,18 +6,21 @@ from typing import NamedTuple
 import torch
 
 from ..errors import KernelError
-from ..formats import QuantizedWeight
+from ..formats import FORMATS, QuantizedWeight
 from ..schemes import AUTO, SCHEMES, schemes_of
-from . import torch_fp8, torch_fp8_block, torch_int8
+from . import torch_fp8, torch_fp8_block, torch_int4, torch_int8
 from .contract import Kernel, Verdict
 from .unwritten import Unwritten
 
 VARIANTS: dict[str, Sequence[Kernel]] = {
     "fp8-torch": torch_fp8.VARIANTS, "int8-torch": torch_int8.VARIANTS, "fp8-b128-torch": torch_fp8_block.VARIANTS,
+    "int4-g128-torch": torch_int4.VARIANTS,
 }  # fmt: skip
 """The kernels that exist, by scheme: variants, best first."""
 
-ORDER: dict[str, Sequence[str]] = {"fp8-channel": ("fp8-torch",), "int8-channel": ("int8-torch",), "fp8-b128": ("fp8-b128-torch",)}
+ORDER: dict[str, Sequence[str]] = {
+    "fp8-channel": ("fp8-torch",), "int8-channel": ("int8-torch",), "fp8-b128": ("fp8-b128-torch",), "int4-g128": ("int4-g128-torch",),
+}  # fmt: skip
 """What `auto`, and a scheme whose kernel is missing, take for a format: fastest first, the last one runs everywhere."""
 
 
@@ -33,9 +36,11 @@ class Selection(NamedTuple):
 
     def linear(self, x: torch.Tensor, weight: QuantizedWeight, bias: torch.Tensor | None) -> torch.Tensor:
         """y = x @ W.T + b for x [..., K] by whichever of the two takes the shape; y has x's dtype and leading shape."""
-        return self._for(x.numel() // max(1, x.shape[-1]), weight.data.shape).linear(x, weight, bias)
+        return self.for_rows(x.numel() // max(1, x.shape[-1]), weight).linear(x, weight, bias)
 
-    def _for(self, rows: int, shape: torch.Size) -> Kernel:
+    def for_rows(self, rows: int, weight: QuantizedWeight) -> Kernel:
+        """Whichever of the two multiplies so many rows with the weight."""
+        shape = FORMATS[self.kernel.format].shape(weight)
         return self.kernel if rows > 0 and self.kernel.can_run(rows, shape[1], shape[0])[0] else self.fallback
 
 

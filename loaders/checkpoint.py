@@ -137,7 +137,7 @@ def _take_weights(tensors: dict[str, torch.Tensor]) -> tuple[str | None, dict[st
         problem = format_.problem(data, scale)
         if problem:
             raise CheckpointError(f"the layer {layer} is damaged or of another format: {problem}. Download or convert the file again.")
-        weights[layer] = QuantizedWeight(data.contiguous(), scale.float().contiguous())
+        weights[layer] = QuantizedWeight(data.contiguous(), format_.kept_scale(scale).contiguous())
     orphans = sorted(key for key in tensors if key.endswith(".weight_scale"))
     if orphans:
         raise CheckpointError(f"it has scales without an 8-bit weight: {', '.join(orphans[:5])}. Download or convert the file again.")

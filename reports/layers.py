@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import torch
 
+from ..formats import INT4_G128, format_of
+from ..formats.int4_g128 import GROUP
 from ..loaders.checkpoint import SPIECE
 from ..loaders.files import Header
 from ..loaders.foreign import QUANTIZED_OTHERWISE
@@ -26,6 +28,8 @@ FLOAT, VECTORS, TOKENIZER, MARKS = "float weights", "biases, norms and other vec
 _NO_PARAMETERS = (SCALE, TOKENIZER, MARKS)
 
 A_TENSOR, A_ROW, UNKNOWN = "one scale a tensor", "one scale a row", "scales of another shape"
+
+_INT4 = "int4"
 
 OUTSIDE = "outside the blocks"
 
@@ -49,6 +53,10 @@ class Layer(NamedTuple):
     precision: str
     scale_dtype: str | None
     bytes: int
+
+    @property
+    def is_int4(self) -> bool:
+        return self.precision.startswith(_INT4)
 
 
 class Block(NamedTuple):
@@ -109,7 +117,9 @@ def parameters_of(tensors: Headers) -> int | None:
     """How many numbers the model has learned; None where they are packed in a way that the shapes don't tell."""
     if any(key.endswith(kind.mark) for key in tensors for kind in QUANTIZED_OTHERWISE):
         return None
-    return sum(prod(header.shape) for key, header in tensors.items() if kind_of(key, header, tensors) not in _NO_PARAMETERS)
+    learned = {key: header for key, header in tensors.items() if kind_of(key, header, tensors) not in _NO_PARAMETERS}
+    packed = [header for key, header in learned.items() if _is_int4(header, scale_of(key.removesuffix(".weight"), tensors))]
+    return sum(prod(header.shape) for header in (*learned.values(), *packed))  # two codes a byte
 
 
 def kind_of(key: str, header: Header, tensors: Headers) -> str:
@@ -136,7 +146,13 @@ def precision_of(key: str, header: Header, tensors: Headers) -> str:
     scale = scale_of(name, tensors) if key.endswith(".weight") else None
     if scale is None:
         return dtype_name(header.dtype) + (", no scale" if header.dtype in _EIGHT_BITS else "")
+    if _is_int4(header, scale):
+        return f"{_INT4}, one scale a group of {GROUP}"
     return f"{dtype_name(header.dtype)}, {granularity(header.shape, scale.shape)}"
+
+
+def _is_int4(header: Header, scale: Header | None) -> bool:
+    return scale is not None and format_of(header.dtype, header.shape, scale.shape) is INT4_G128
 
 
 def granularity(weight: tuple[int, ...], scale: tuple[int, ...]) -> str:
@@ -162,7 +178,7 @@ def _layer(key: str, header: Header, tensors: Headers) -> Layer:
         name=name,
         role=f"{numbered[1]}.*{name[numbered.end() :]}" if numbered else name,
         block=f"{numbered[1]}.{numbered[2]}" if numbered else None,
-        shape=header.shape,
+        shape=(header.shape[0], 2 * header.shape[1]) if _is_int4(header, scale) else header.shape,
         precision=precision_of(key, header, tensors),
         scale_dtype=dtype_name(scale.dtype) if scale else None,
         bytes=header.nbytes + (scale.nbytes if scale else 0),

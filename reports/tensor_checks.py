@@ -68,14 +68,17 @@ def check(tensors: Mapping[str, Header], progress: Progress | None = None) -> Da
     findings: list[Finding] = []
     scales, skipped = [], []
     for key, header in tensors.items():
+        layer = by_name.get(key.removesuffix(".weight"))
         scaled = next((by_name[key.removesuffix(end)] for end in layers.SCALES if key.endswith(end) and key.removesuffix(end) in by_name), None)
         if scaled:
             values = reader.whole(key, header)
-            findings += _scale_findings(key, values)
+            if scaled.is_int4:  # whose scales carry a sign, and are 0 for a group of zeros
+                values = values.abs()
+            findings += _scale_findings(key, values, may_be_zero=scaled.is_int4)
             scales.append(_range(scaled, values))
-        elif header.dtype.is_floating_point or header.dtype in FLAGS:
+        elif header.dtype.is_floating_point or _has_known_codes(header, layer):
             step = progress and (lambda more, before=done: progress(before + more, total))
-            findings += _row_findings(key, header, by_name.get(key.removesuffix(".weight")), reader, step)
+            findings += _row_findings(key, header, layer, reader, step)
         else:
             skipped.append(key)
         done += header.nbytes
@@ -114,9 +117,14 @@ def _expected(layer: layers.Layer | None) -> Callable[[str], bool]:
     return lambda what: what != NARROW or layer.precision.endswith(layers.A_ROW)
 
 
-def _scale_findings(key: str, values: torch.Tensor) -> list[Finding]:
+def _has_known_codes(header: Header, layer: layers.Layer | None) -> bool:
+    """Bytes may hold anything, unless the scale beside them says that they are codes of ours."""
+    return header.dtype in FLAGS and (header.dtype is not torch.uint8 or (layer is not None and layer.is_int4))
+
+
+def _scale_findings(key: str, values: torch.Tensor, may_be_zero: bool) -> list[Finding]:
     numbers = values.numpy()
-    wrong = {NAN: np.isnan(numbers), INFINITE: np.isinf(numbers), NOT_POSITIVE: numbers <= 0}
+    wrong = {NAN: np.isnan(numbers), INFINITE: np.isinf(numbers), NOT_POSITIVE: numbers <= (-1 if may_be_zero else 0)}
     return [Finding(key, what, int(mask.sum()), len(mask), _numbers(mask)) for what, mask in wrong.items() if mask.any()]
 
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from lightquant.formats import FORMATS, QuantizedWeight, format_of
+from lightquant.formats.int4_g128 import codes_of
 from small_models import Weights
 
 
@@ -50,8 +51,8 @@ def test_scale_is_fp32_and_maps_a_row_to_the_limit(channel_format, weight):
 
 
 def test_a_zero_row_stays_zero(format_):
-    stored = format_.quantize(torch.zeros(4, 32))
-    assert torch.equal(format_.dequantize(stored, torch.float32), torch.zeros(4, 32))
+    stored = format_.quantize(torch.zeros(4, 128))
+    assert torch.equal(format_.dequantize(stored, torch.float32), torch.zeros(4, 128))
     assert torch.isfinite(stored.scale).all()
 
 
@@ -63,7 +64,7 @@ def test_quantizing_what_was_dequantized_gives_the_same_codes(format_, weight):
 
 def test_rounding_error_is_that_of_the_format(format_, weight):
     error = (format_.dequantize(format_.quantize(weight), torch.float32) - weight).norm() / weight.norm()
-    assert error < {"fp8-channel": 0.028, "int8-channel": 0.02, "fp8-b128": 0.03}[format_.name]
+    assert error < {"fp8-channel": 0.028, "int8-channel": 0.02, "fp8-b128": 0.03, "int4-g128": 0.25}[format_.name]
 
 
 def test_stochastic_rounding_is_right_on_average_and_repeatable(format_, weight):
@@ -76,7 +77,7 @@ def test_stochastic_rounding_is_right_on_average_and_repeatable(format_, weight)
 
 @pytest.mark.parametrize("rows", [slice(10, 20), slice(120, 300), slice(256, 300), slice(0, 300)], ids=str)
 def test_some_rows_are_those_of_the_whole(format_, rows):
-    stored = format_.quantize(Weights(1).matrix(300, 200))
+    stored = format_.quantize(Weights(1).matrix(300, 256))
     assert torch.equal(format_.dequantize(stored, torch.float32, rows), format_.dequantize(stored, torch.float32)[rows])
 
 
@@ -93,9 +94,43 @@ def test_blocks_have_their_own_scale_to_the_ragged_edge():
         assert torch.equal(codes.float(), (block / scale[row, column]).to(torch.float8_e4m3fn).float())
 
 
-def test_the_format_is_told_by_dtype_and_shape(format_):
-    weight = Weights(3).matrix(300, 200)
+def test_int4_codes_hold_the_largest_of_a_group_exactly():
+    format_, weight = FORMATS["int4-g128"], Weights(4).matrix(64, 256)
+    stored = format_.quantize(weight)
+    assert (stored.data.shape, stored.scale.shape, stored.scale.dtype) == ((64, 128), (64, 2), torch.float16)
+    given, groups = format_.dequantize(stored, torch.float32).unflatten(1, (2, 128)), weight.unflatten(1, (2, 128))
+    place = groups.abs().argmax(2, keepdim=True)
+    torch.testing.assert_close(given.gather(2, place), groups.gather(2, place), rtol=1e-3, atol=1e-7)
+    codes = codes_of(stored.data).unflatten(1, (2, 128))
+    assert (codes.gather(2, place) == 0).all()
+    assert set(codes.unique().tolist()) <= set(range(16))
+
+
+def test_int4_codes_are_the_nearest_ones():
+    format_, weight = FORMATS["int4-g128"], Weights(5).matrix(32, 256)
     data, scale = format_.quantize(weight)
+    wanted = weight.unflatten(1, (2, 128)) / scale.float()[..., None] + 8
+    distance = (wanted - codes_of(data).unflatten(1, (2, 128))).abs()
+    assert torch.equal(distance, (wanted[..., None] - torch.arange(16.0)).abs().amin(-1))
+
+
+def test_the_first_of_two_int4_codes_is_in_the_low_half():
+    weight = torch.zeros(1, 128)
+    weight[0, :3] = torch.tensor([-8.0, 3.0, 1.0])
+    data, scale = FORMATS["int4-g128"].quantize(weight)
+    assert scale.tolist() == [[1.0]]
+    assert data[0, :2].tolist() == [0 | (8 + 3) << 4, (8 + 1) | 8 << 4]
+
+
+def test_int4_needs_whole_groups():
+    with pytest.raises(ValueError, match="groups of 128, this weight has 200"):
+        FORMATS["int4-g128"].quantize(torch.ones(2, 200))
+
+
+def test_the_format_is_told_by_dtype_and_shape(format_):
+    weight = Weights(3).matrix(300, 256)
+    data, scale = format_.quantize(weight)
+    assert format_.shape(QuantizedWeight(data, scale)) == (300, 256)
     assert format_of(data.dtype, tuple(data.shape), tuple(scale.shape)) is format_
     assert format_of(data.dtype, tuple(data.shape), (7, 7)) is None
     assert format_of(weight.dtype, tuple(data.shape), tuple(scale.shape)) is None

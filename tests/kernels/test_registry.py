@@ -65,9 +65,12 @@ def test_a_device_that_runs_nothing_is_an_error_and_no_recursion(scheme):
 
 
 def test_shapes_the_kernel_cannot_take_go_to_the_fallback():
+    def stored(out_features: int):
+        return FORMATS["fp8-channel"].quantize(torch.ones(out_features, 48))
+
     selection = select("auto", "fp8-channel", CPU)._replace(kernel=VARIANTS["fp8-torch"][0])
-    assert selection._for(4, torch.Size((32, 48))) is VARIANTS["fp8-torch"][0]
-    assert selection._for(4, torch.Size((33, 48))) is VARIANTS["fp8-torch"][-1]
+    assert selection.for_rows(4, stored(32)) is VARIANTS["fp8-torch"][0]
+    assert selection.for_rows(4, stored(33)) is VARIANTS["fp8-torch"][-1]
 
 
 @pytest.mark.gpu
