@@ -99,6 +99,7 @@ def measure(variant: str, weights: str, options: argparse.Namespace) -> dict:
         tensors, path = random_wan.model(VARIANTS[variant], heavy, options.blocks), folder / f"{variant}.safetensors"
         if variant != "bf16":
             save_file(tensors, path)
+            random_wan.note_depth(folder, options.blocks)
             tensors = {}
         torch.cuda.empty_cache()
         vram.restart()

@@ -6,6 +6,7 @@ quantized linear is that of its operands' distribution, which is why there are t
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 from lightquant.formats import FORMATS
@@ -96,6 +97,11 @@ STORAGES: dict[str, Callable[[torch.Tensor], Tensors]] = {
     "int8-channel": _format("int8-channel"),
 }
 """Name -> what is stored of a float weight, by the suffix of its key: ComfyUI core's own two, LightX2V's two, and the float model."""
+
+
+def note_depth(folder: Path, blocks: int) -> None:
+    """Say beside the files how many blocks they have: a shorter model than the published one would be refused as incomplete."""
+    (folder / "config.json").write_text(json.dumps({"dim": DIM, "num_layers": blocks}))
 
 
 def model(storage: str, heavy: bool, blocks: int = BLOCKS) -> Tensors:

@@ -29,6 +29,9 @@ VARIANTS = {
 }
 """Variant -> what it is loaded from."""
 
+FOLDER = "lightquant-starts"
+"""Made in the given folder, and emptied: what a run that was stopped has left would fill the disk."""
+
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -54,9 +57,12 @@ def make(storage: str, names: list[str], folder: Path, blocks: int) -> None:
 
     with torch.inference_mode():
         tensors = random_wan.model(storage, heavy=False, blocks=blocks)
+        random_wan.note_depth(folder, blocks)
         for name in names:
             write = small_models.save_split if name.endswith("_split") else small_models.save
             write(tensors, folder / name)
+            if name.endswith("_split"):
+                random_wan.note_depth(folder / name, blocks)
 
 
 class HostMemory:
@@ -83,7 +89,7 @@ def start(variant: str, options: argparse.Namespace) -> dict:
     import dit_step
     import torch
 
-    path = Path(options.folder) / VARIANTS[variant]
+    path = Path(options.folder) / FOLDER / VARIANTS[variant]
     loaded_by = variant.split(",")[0]
     torch.empty(1, device="cuda")
     if loaded_by.startswith("lightquant"):
@@ -103,7 +109,7 @@ def start(variant: str, options: argparse.Namespace) -> dict:
 
 def main() -> None:
     options = parse()
-    folder = Path(options.folder)
+    folder = Path(options.folder) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     if options.child:
         what, name = options.child
@@ -122,7 +128,7 @@ def main() -> None:
             host.write(options.out, start(name, options))
         sys.stdout.flush()
         os._exit(0)  # at a regular exit comfy-aimdo's thread was seen to abort the process, after everything was done
-    shutil.rmtree(folder)  # what a run that was stopped has left would fill the disk
+    shutil.rmtree(folder)
     folder.mkdir()
     starts: dict[str, list[dict]] = {variant: [] for variant in options.variants}
     for storage in dict.fromkeys(map(storage_of, files(options))):
@@ -158,7 +164,7 @@ def summary(variant: str, starts: list[dict]) -> dict:
 
 
 def run(what: str, name: str, options: argparse.Namespace) -> dict:
-    part = f"{options.folder}/row.json"
+    part = f"{options.folder}/{FOLDER}/row.json"
     subprocess.run([sys.executable, *sys.argv, "--out", part, "--child", what, name], check=True)
     return json.loads(Path(part).read_text()) if what == "start" else {}
 

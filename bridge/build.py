@@ -129,6 +129,18 @@ def _count(tensors: Mapping[str, torch.Tensor], pattern: str) -> int:
     return 1 + max(int(found[1]) for key in tensors if (found := re.match(pattern, key)))
 
 
+def check_keys(path: str, given: set[str], expected: set[str]) -> None:
+    """ComfyUI only warns of keys that a model lacks or doesn't know, and samples garbage; the pack raises CheckpointError."""
+    unknown, missing = sorted(given - expected), sorted(expected - given)
+    if unknown or missing:
+        kinds = ((unknown, "that this model does not have"), (missing, "missing"))
+        problems = [f"{len(keys)} keys {what}: {', '.join(keys[:5])}" for keys, what in kinds if keys]
+        raise CheckpointError(
+            f"LightQuant can't load {path}: it has {' and '.join(problems)}. The file is incomplete or of a variant that this ComfyUI "
+            "does not know: fetch it again, or update ComfyUI."
+        )
+
+
 @contextlib.contextmanager
 def _naming_the_file(checkpoint: Checkpoint) -> Iterator[None]:
     """Turns what ComfyUI raises over a checkpoint's keys and shapes into an error that names the file."""

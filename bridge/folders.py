@@ -10,13 +10,11 @@ from ..errors import CheckpointError
 from ..loaders.checkpoint import SPIECE
 from ..loaders.components import COMPONENTS
 from ..loaders.discover import find
-from ..loaders.files import PICKLED, SAFETENSORS, open_pickled, opener, safetensors_header
-from ..loaders.names import recognise
+from ..loaders.files import SAFETENSORS, open_pickled, opener, safetensors_header
+from ..loaders.names import models_for
 from ..loaders.storage import fold_parts
 from ..loaders.tokenizer import MODEL_FILE, beside
-
-LIGHTX2V = "lightx2v"
-"""The folder of models/ in which LightX2V's own ComfyUI wrapper keeps its Wan folders."""
+from ..loaders.wan_folder import LIGHTX2V
 
 
 def _open_safetensors(path: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -82,9 +80,7 @@ def _lightx2v_folder() -> list[str]:
 
 def _lightx2v_names(component: str) -> list[str]:
     """The files in LightX2V's folder that may be the component's: its Wan folders hold all of a model's parts side by side."""
-    names = [name for root in _lightx2v_folder() for name in folder_paths.recursive_search(root, [".git"])[0]]
-    models = folder_paths.filter_files_extensions(names, SAFETENSORS + PICKLED)
-    return [name for name in models if (known := recognise(name)) is None or known.component == component]
+    return models_for(component, (name for root in _lightx2v_folder() for name in folder_paths.recursive_search(root, [".git"])[0]))
 
 
 def tokenizer_names() -> list[str]:

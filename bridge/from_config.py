@@ -10,10 +10,13 @@ from ..errors import ConfigError, SchemeError
 from ..loaders import config
 from ..loaders.config_plan import LocatedPart, Plan, locate, required
 from ..loaders.config_text import about, describe, no_image_encoder, output_of
+from ..loaders.pair import check_pair
 from ..loaders.storage import paths_of
+from ..loaders.wan_folder import HIGH, LOW
 from . import folders
 from .config_folders import config_path, folder_path, places
-from .load import Request, load, load_float_dit, summary
+from .float_dit import load_float_dit
+from .load import Request, load, summary
 
 
 class Opened(NamedTuple):
@@ -55,6 +58,9 @@ def open_plan(plan: Plan, may_substitute: bool) -> Opened:
     loaded = []
     # Everything is looked for before the first model is loaded.
     wanted = {located: required(located.file, output_of(located)) for located in plan.parts if located.scheme or _is_float_dit(located)}
+    experts = {located.part.expert: path for located, path in wanted.items() if located.part.expert}
+    if experts.keys() >= {HIGH, LOW}:
+        check_pair(experts[HIGH], experts[LOW])
     lora_files = _lora_files(plan, [located.part.expert for located in wanted if located.part.component == "dit"])
     for located, path in wanted.items():
         part = located.part

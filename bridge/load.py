@@ -9,13 +9,12 @@ import comfy.model_management
 import comfy.utils
 import torch
 
-from ..errors import CheckpointError, SchemeError
+from ..errors import SchemeError
 from ..kernels import Selection, select
 from ..loaders import Checkpoint, read
 from ..loaders.checkpoint import not_quantized, scheme_does_not_fit
-from ..loaders.storage import open_storage
 from ..schemes import AUTO, SCHEMES
-from .build import BUILDERS, Built
+from .build import BUILDERS, Built, check_keys
 from .first_call import settle_attention
 from .folders import open_file
 from .linear import QuantizedLinear
@@ -83,16 +82,6 @@ def load(request: Request, disable_dynamic: bool = False) -> Loaded:
     return Loaded(built.model, built.patcher, record)
 
 
-def load_float_dit(path: str, disable_dynamic: bool = False):
-    """The MODEL of a DiT that is not quantized, in any storage form, as ComfyUI's own loader makes it of one file. Raises CheckpointError."""
-    tensors, metadata = open_storage(path, open_file)
-    patcher = comfy.sd.load_diffusion_model_state_dict(tensors, metadata=metadata, disable_dynamic=disable_dynamic)
-    if patcher is None:
-        raise CheckpointError(f"LightQuant can't load {path}: this ComfyUI does not know the model. Update ComfyUI, or pick another file.")
-    patcher.cached_patcher_init = (load_float_dit, (path,))
-    return patcher
-
-
 def reload_patcher(request: Request, disable_dynamic: bool = False):
     """The patcher of a fresh load; ComfyUI's factory for `cached_patcher_init`."""
     return load(request, disable_dynamic).patcher
@@ -107,6 +96,8 @@ def summary(record: ModelRecord) -> str:
     ]
     if record.tokenizer:
         lines.append(f"tokenizer {record.tokenizer}")
+    if any(".affine_norm" in key for key in record.float_tensors):
+        lines.append("exported by LightCompress with factors in its weights: a LoRA that was made for the float model does not fit them")
     return "\n".join(lines)
 
 
@@ -146,16 +137,7 @@ def _dtype(request: Request, checkpoint: Checkpoint) -> torch.dtype:
 
 
 def _check_keys(checkpoint: Checkpoint, built: Built) -> None:
-    """ComfyUI only warns of keys that a model lacks or doesn't know, and samples garbage; the pack refuses the file."""
     given = set(checkpoint.tensors) | {f"{layer}.{end}" for layer in checkpoint.weights for end in ("weight", "weight_scale")}
-    expected = set(built.module.state_dict())
     layers = ((name, module) for name, module in built.module.named_modules() if isinstance(module, QuantizedLinear))
     empty = {f"{name}.{parameter}" for name, module in layers for parameter in module.missing()}
-    unknown, missing = sorted(given - expected), sorted((expected | empty) - given)
-    if unknown or missing:
-        kinds = ((unknown, "that this model does not have"), (missing, "missing"))
-        problems = [f"{len(keys)} keys {what}: {', '.join(keys[:5])}" for keys, what in kinds if keys]
-        raise CheckpointError(
-            f"LightQuant can't load {checkpoint.path}: it has {' and '.join(problems)}. The file is incomplete or of a variant that this ComfyUI "
-            "does not know: fetch it again, or update ComfyUI."
-        )
+    check_keys(checkpoint.path, given, set(built.module.state_dict()) | empty)

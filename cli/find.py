@@ -10,9 +10,9 @@ from ..loaders.components import COMPONENTS
 from ..loaders.discover import find
 from ..loaders.files import PICKLED, SAFETENSORS
 from ..loaders.identity import identify_path
-from ..loaders.names import expert_of, recognise
+from ..loaders.names import expert_of, models_for
 from ..loaders.storage import fold_parts
-from ..loaders.wan_folder import HIGH, LOW
+from ..loaders.wan_folder import HIGH, LIGHTX2V, LOW
 from ..schemes import AUTO, SCHEMES, formats_of
 from .comfyui import add_comfyui, model_folders
 
@@ -55,18 +55,19 @@ def describe(component: str, folders: list[str], formats: list[str]) -> dict:
 
 
 def checkpoints_in(folder: str, component: str) -> Iterable[str]:
-    """Files that may be the component's, and folders that hold its parts, anywhere under a folder."""
+    """Files that may be the component's, and folders that hold its parts, anywhere under a folder: what the node's dropdown lists."""
     names = []
     for place, _, files in os.walk(folder, followlinks=True):
         names += [os.path.relpath(os.path.join(place, name), folder) for name in files if name.lower().endswith(SAFETENSORS + PICKLED)]
-    mine = (name for name in names if (about := recognise(name)) is None or about.component == component)
-    return (os.path.normpath(os.path.join(folder, name)) for name in fold_parts(mine))
+    if os.path.basename(os.path.abspath(folder)) == LIGHTX2V:
+        names = models_for(component, names)
+    return (os.path.normpath(os.path.join(folder, name)) for name in fold_parts(names))
 
 
 def comfyui_folders(comfyui: str | None) -> dict[str, list[str]]:
     """Component -> where ComfyUI keeps its files. Raises DiscoveryError where there is no ComfyUI."""
     folders, models = model_folders(comfyui, (component.folder for component in COMPONENTS.values()), "--folder")
-    return {name: [*folders[component.folder], os.path.join(models, "lightx2v")] for name, component in COMPONENTS.items()}
+    return {name: [*folders[component.folder], os.path.join(models, LIGHTX2V)] for name, component in COMPONENTS.items()}
 
 
 def _answer(component: str, formats: list[str], paths: list[str], folders: list[str], expert: str | None) -> str:

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterable
 
-from .storage import CHUNKED, SPLIT, Storage
+from .storage import CONFIG, Storage
 
 FULL_DEPTH = {1536: 30, 3072: 30, 5120: 40}
 """Width of a published Wan DiT -> its number of blocks."""
@@ -27,15 +27,17 @@ def absent_block(keys: Iterable[str]) -> str | None:
     return None
 
 
-def promised_depth(storage: Storage, width: int) -> int | None:
-    """How many blocks a folder's model must have, where its own parts can't tell: without an index, a missing last part shows nowhere.
+def promised_depth(storage: Storage, width: int) -> int:
+    """How many blocks a DiT must have: what LightX2V's config.json beside it says, else what the published models of its width have, else 0.
 
-    Taken from LightX2V's config.json beside the parts, else from the published models of this width.
+    A missing last block shows in nothing else, and the model without it samples noise.
     """
-    if storage.kind not in (SPLIT, CHUNKED) or storage.index:
-        return None
+    folder = storage.path if os.path.isdir(storage.path) else os.path.dirname(storage.path)
     try:
-        with open(os.path.join(storage.path, "config.json"), encoding="utf-8") as file:
-            return int(json.load(file)["num_layers"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return FULL_DEPTH.get(width)
+        with open(os.path.join(folder, CONFIG), encoding="utf-8-sig") as file:
+            config = json.load(file)
+        if config["dim"] == width:
+            return int(config["num_layers"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass
+    return FULL_DEPTH.get(width, 0)

@@ -14,10 +14,9 @@ from ..schemes import schemes_of
 from .blocks import absent_block, promised_depth
 from .components import COMPONENTS, component_of
 from .foreign import describe_foreign, quantized_otherwise
-from .scaled import to_row_scales
+from .scaled import PREFIXES, to_row_scales
 from .storage import Opener, open_storage, storage_of
 
-PREFIXES = ("model.diffusion_model.", "diffusion_model.")
 Entry = TypeVar("Entry")
 
 SPIECE = "spiece_model"
@@ -50,7 +49,10 @@ def read(path: str, component: str, open_file: Opener) -> Checkpoint:
     """
     expected = COMPONENTS[component]
     tensors, metadata = open_storage(path, open_file)
-    tensors = without_prefix(tensors)
+    try:
+        tensors = without_prefix(tensors)
+    except CheckpointError as problem:
+        raise _error(path, f"{problem}. Convert or fetch the file again.") from problem
     naming = expected.naming_of(tensors)
     if naming is None:
         found = component_of(tensors)
@@ -62,7 +64,7 @@ def read(path: str, component: str, open_file: Opener) -> Checkpoint:
         raise _error(path, f"it is {foreign.what}. {foreign.then}")
     try:
         tensors = naming.rename(to_row_scales(tensors, metadata or {}))
-        _check_blocks(path, tensors)
+        check_blocks(path, tensors)
         format_name, weights = _take_weights(tensors)
     except CheckpointError as problem:
         raise _error(path, str(problem)) from problem
@@ -92,19 +94,27 @@ def _error(path: str, problem: str) -> CheckpointError:
 
 
 def without_prefix(tensors: Mapping[str, Entry]) -> dict[str, Entry]:
-    """The model's tensors (or whatever the keys lead to) under its own names, in a file that may hold more than the model."""
+    """The model's tensors (or whatever the keys lead to) under its own names, in a file that may hold more than the model.
+
+    Raises CheckpointError where some of the model's own tensors lack the prefix that the others have: without them it would be another model.
+    """
     for prefix in PREFIXES:
-        if any(key.startswith(prefix) for key in tensors):
-            return {key[len(prefix) :]: tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+        kept = {key[len(prefix) :]: tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+        if kept:
+            own = {key.split(".", 1)[0] for key in kept}
+            left = sorted(key for key in tensors if not key.startswith(prefix) and key.split(".", 1)[0] in own)
+            if left:
+                raise CheckpointError(f"it has {len(left)} keys without the prefix {prefix} of the others: {', '.join(left[:5])}")
+            return kept
     return dict(tensors)
 
 
-def _check_blocks(path: str, tensors: Mapping[str, torch.Tensor]) -> None:
+def check_blocks(path: str, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise CheckpointError where a block of the model, in ComfyUI's names, is missing."""
     absent = absent_block(tensors)
-    width = tensors["head.modulation"].shape[-1] if "head.modulation" in tensors else 0
-    depth = promised_depth(storage_of(path), width)
-    if not absent and depth and f"blocks.{depth - 1}.modulation" not in tensors:
-        absent = f"blocks.{depth - 1}"
+    if not absent and "head.modulation" in tensors:
+        depth = promised_depth(storage_of(path), tensors["head.modulation"].shape[-1])
+        absent = next((f"blocks.{number}" for number in range(depth) if f"blocks.{number}.modulation" not in tensors), None)
     if absent:
         raise CheckpointError(f"the block {absent} is absent. The checkpoint is incomplete: fetch it again.")
 

@@ -1,14 +1,14 @@
 """Finding the checkpoint when the user names none: exactly one candidate wins."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..errors import DiscoveryError
 from .components import COMPONENTS
 from .files import PICKLED, SAFETENSORS
 from .identity import identify_path
 from .names import expert_of
-from .wan_folder import ENCODER_FOLDERS, HIGH, LOW
+from .wan_folder import ENCODER_FOLDERS, HIGH, LOW, SIGNS
 
 SPLIT_FOLDER = "_split"
 """How LightX2V names the folder of a file's parts."""
@@ -23,7 +23,7 @@ def find(component: str, formats: Sequence[str], paths: Sequence[str], folders: 
     models = [path for path in paths if os.path.isdir(path) or path.lower().endswith(SAFETENSORS + PICKLED)]
     known = {path: identity for path in models if (identity := identify_path(path)) and identity.component == component}
     same = {path: identity.format for path, identity in known.items() if expert in (None, expert_of(path))}
-    fitting = one_of_each([path for path, format_name in same.items() if format_name in formats])
+    fitting = one_of_each(component, {path: format_name for path, format_name in same.items() if format_name in formats})
     if len(fitting) == 1:
         return fitting[0]
     title = f"{expert}-noise {COMPONENTS[component].title}" if expert else COMPONENTS[component].title
@@ -37,19 +37,22 @@ def find(component: str, formats: Sequence[str], paths: Sequence[str], folders: 
     raise DiscoveryError(f"{wanted} and found none; {seen}. Put the file into one of these folders and refresh the list (R), or pick a checkpoint.")
 
 
-def one_of_each(paths: Sequence[str]) -> list[str]:
+def one_of_each(component: str, formats: Mapping[str, str | None]) -> list[str]:
     """The paths without further copies of the same model, which are the same to load.
 
-    A `_split` folder beside the file it was split from counts as that file, and of one encoder file in several of a model folder's subfolders the
-    one counts that LightX2V would take.
+    formats: path -> the format of what lies there; files of different formats are never copies.
+    A `_split` folder beside the file it was split from counts as that file. Of an encoder's file in several of a model folder's subfolders, its name
+    beginning as published ones do, the one counts that LightX2V would take. DiTs of one name may be different models, so all of them count.
     """
-    files = {os.path.splitext(path)[0] for path in paths}
-    best: dict[tuple[str, str], str] = {}
-    for path in paths:
-        if path.endswith(SPLIT_FOLDER) and path.removesuffix(SPLIT_FOLDER) in files:
+    files = {(os.path.splitext(path)[0], format_name) for path, format_name in formats.items()}
+    best: dict[tuple[str | None, ...], str] = {}
+    for path, format_name in formats.items():
+        if path.endswith(SPLIT_FOLDER) and (path.removesuffix(SPLIT_FOLDER), format_name) in files:
             continue
         folder, name = os.path.split(path)
-        key = (os.path.dirname(folder) if os.path.basename(folder) in ENCODER_FOLDERS else folder, name)
+        if name.startswith(SIGNS.get(component, ())) and os.path.basename(folder) in ENCODER_FOLDERS:
+            folder = os.path.dirname(folder)
+        key = (folder, name, format_name)
         if key not in best or _rank(path) < _rank(best[key]):
             best[key] = path
     return list(best.values())

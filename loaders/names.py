@@ -1,7 +1,10 @@
 """What a model file is, told from its name alone: for names as published and for those that users give their files."""
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from .files import PICKLED, SAFETENSORS
 
 
 class Named(NamedTuple):
@@ -83,6 +86,15 @@ def recognise(name: str) -> Named | None:
             if pattern.search(part):
                 return Named(component, _format_of(part), folder, expert_of(name) if component in ("dit", "lora") else None, _family_of(part))
     return None
+
+
+def models_for(component: str, names: Iterable[str]) -> list[str]:
+    """The model files among the names that may be the component's.
+
+    Only pickles are told by their names: opening one takes long, while the header of a .safetensors file says what it is.
+    """
+    models = (name for name in names if name.lower().endswith(SAFETENSORS + PICKLED))
+    return [name for name in models if name.lower().endswith(SAFETENSORS) or (known := recognise(name)) is None or known.component == component]
 
 
 def _format_of(name: str) -> str | None:

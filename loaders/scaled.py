@@ -19,10 +19,19 @@ MARKER = "scaled_fp8"
 _STATIC_ACTIVATIONS = (".input_scale", ".scale_input")
 """Scales for activations that were measured beforehand; ours are taken from each row as it comes."""
 
-CORE_TAG, _CORE_HEADER = ".comfy_quant", "_quantization_metadata"
+CORE_TAG, CORE_HEADER = ".comfy_quant", "_quantization_metadata"
 _CORE_FORMATS = {"float8_e4m3fn", "int8_tensorwise"}
-_HARMLESS = {"format", "full_precision_matrix_mult", "params"}
+_HARMLESS = {"format", "full_precision_matrix_mult", "params", "per_row", "orig_dtype"}
 """What a layer's tag may say without changing what its codes mean."""
+
+
+PREFIXES = ("model.diffusion_model.", "diffusion_model.")
+"""Before a DiT's own names, in files that may hold other models too."""
+
+
+def bare_name(key: str) -> str:
+    """A key or a layer's name without the prefix."""
+    return next((key[len(prefix) :] for prefix in PREFIXES if key.startswith(prefix)), key)
 
 
 def stored_format(tensors: Mapping[str, torch.Tensor | Header]) -> str | None:
@@ -40,7 +49,7 @@ def to_row_scales(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, st
 
     Raises CheckpointError where ComfyUI's tags say that the codes mean something else than code times scale.
     """
-    _check_tags({**_tags(tensors), **_tags_in(metadata)})
+    _check_tags({**_tags(tensors), **_tags_in(metadata, tensors)})
     kept = {key: tensor for key, tensor in tensors.items() if key != MARKER and not key.endswith((CORE_TAG, *_STATIC_ACTIVATIONS))}
     for layer in _scaled_layers(kept):
         scale = next(kept.pop(layer + suffix) for suffix in SCALES if layer + suffix in kept)
@@ -66,20 +75,26 @@ def _scaled_layers(keys: Iterable[str]) -> list[str]:
 
 def _tags(tensors: Mapping[str, torch.Tensor]) -> dict[str, dict]:
     tagged = {key.removesuffix(CORE_TAG): tensor for key, tensor in tensors.items() if key.endswith(CORE_TAG)}
-    return {layer: _parsed(bytes(tensor.tolist()), layer) for layer, tensor in tagged.items()}
+    return {layer: _parsed(tensor.contiguous().view(torch.uint8).numpy().tobytes(), layer) for layer, tensor in tagged.items()}
 
 
-def _tags_in(metadata: Mapping[str, str]) -> dict[str, dict]:
-    text = metadata.get(_CORE_HEADER)
-    return _parsed(text, _CORE_HEADER).get("layers", {}) if text else {}
+def _tags_in(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> dict[str, dict]:
+    """The tags in a file's header, of the layers that are this model's: a file may hold other models beside it."""
+    text = metadata.get(CORE_HEADER)
+    layers = _parsed(text, CORE_HEADER).get("layers") if text else {}
+    if not isinstance(layers, dict) or not all(isinstance(tag, dict) for tag in layers.values()):
+        raise CheckpointError(f"ComfyUI's tag of {CORE_HEADER} is damaged (it has no layers). Download or convert the file again")
+    return {layer: tag for full, tag in layers.items() if f"{(layer := bare_name(full))}.weight" in tensors}
 
 
 def _parsed(text: bytes | str, where: str) -> dict:
     try:
         parsed = json.loads(text)
-    except ValueError as problem:
+        if not isinstance(parsed, dict) or not isinstance(parsed.get("params") or {}, dict):
+            raise ValueError("it is no table")
+    except (ValueError, RecursionError) as problem:
         raise CheckpointError(f"ComfyUI's tag of {where} is damaged ({problem}). Download or convert the file again") from problem
-    return parsed if isinstance(parsed, dict) else {}
+    return parsed
 
 
 def _check_tags(tags: Mapping[str, dict]) -> None:
@@ -87,6 +102,6 @@ def _check_tags(tags: Mapping[str, dict]) -> None:
         more = {**tag, **(tag.get("params") or {})}
         different = sorted(key for key, value in more.items() if value and key not in _HARMLESS and not key.endswith("groupsize"))
         if tag.get("format") not in _CORE_FORMATS or different:
-            what = " with ".join(filter(None, (str(tag.get("format")), ", ".join(different))))
+            what = " with ".join(filter(None, (str(tag.get("format")), " and ".join(different))))
             known = " and ".join(sorted(_CORE_FORMATS))
             raise CheckpointError(f"ComfyUI's tag of {layer} says {what}, where LightQuant reads {known}. Load it with ComfyUI's own loader")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
@@ -17,6 +18,7 @@ Opener = Callable[[str], tuple[dict[str, torch.Tensor], dict[str, str]]]
 FILE, SPLIT, CHUNKED, SHARDED = "one file", "split by block", "chunked", "sharded"
 
 INDEX = ".safetensors.index.json"
+CONFIG = "config.json"
 _REST = "non_block"
 _BLOCK = re.compile(r"block_(\d+)")
 _PART_NAMES = {SPLIT: re.compile(rf"{_BLOCK.pattern}|{_REST}"), CHUNKED: re.compile(r".+_part\d+"), SHARDED: re.compile(r".+-\d{5}-of-\d{5}")}
@@ -43,8 +45,13 @@ def part_kind(name: str) -> str | None:
 
 
 def fold_parts(names: Iterable[str]) -> set[str]:
-    """The names of files in and under a folder, with the parts of a checkpoint replaced by the folder they are in ("." for the folder itself)."""
-    return {(os.path.dirname(name) or os.curdir) if part_kind(os.path.basename(name)) else name for name in names}
+    """The names of files in and under a folder, with the parts of a checkpoint replaced by the folder they are in ("." for the folder itself).
+
+    A part that is alone in its folder stays a file: a checkpoint in parts has more than one, so only the name looks like one.
+    """
+    folders = {name: os.path.dirname(name) if part_kind(os.path.basename(name)) else None for name in names}
+    parts = Counter(folders.values())
+    return {name if folder is None or parts[folder] == 1 else folder or os.curdir for name, folder in folders.items()}
 
 
 def storage_of(path: str) -> Storage:
@@ -95,11 +102,14 @@ def open_storage(path: str, open_file: Opener) -> tuple[dict[str, torch.Tensor],
 
 
 def paths_of(path: str) -> tuple[str, ...]:
-    """The files behind a checkpoint that may be gone or incomplete: for noticing changes, without an error."""
+    """The files behind a checkpoint that may be gone or incomplete, its index and configuration too: for noticing changes, without an error."""
+    about: list[str] = []
+    if os.path.isdir(path):
+        about = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(INDEX) or name == CONFIG]
     try:
-        return storage_of(path).files
+        return (*storage_of(path).files, *about)
     except (CheckpointError, OSError):
-        return (path,)
+        return (path, *about)
 
 
 def _joined(storage: Storage, read: Callable[[str], Mapping[str, _Entry]]) -> dict[str, _Entry]:
@@ -121,10 +131,10 @@ def _joined(storage: Storage, read: Callable[[str], Mapping[str, _Entry]]) -> di
 
 def _read_index(path: str) -> dict[str, str]:
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             weight_map = json.load(file)["weight_map"]
         files = set(weight_map.values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise _error(path, f"it is no index of a checkpoint ({problem or type(problem).__name__}). Fetch the folder again") from problem
     outside = sorted(str(name) for name in files if not isinstance(name, str) or name != os.path.basename(name) or "\\" in name)
     if outside or not files:

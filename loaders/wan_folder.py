@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from .files import SAFETENSORS
 
 ENCODER_FOLDERS = ("distill_int8", "distill_fp8", "distill_models", "int8", "fp8", "original")
-"""Subfolders of a model folder, in the order in which LightX2V's `find_torch_model_path` looks through them."""
+"""Subfolders of a model folder, in the order in which LightX2V's `find_torch_model_path` looks through them for an encoder."""
 
 ORDER = (*ENCODER_FOLDERS, "")
 """The same with the folder itself, which comes last."""
@@ -16,6 +16,9 @@ HIGH, LOW = "high", "low"
 
 EXPERT_FOLDERS = {HIGH: "high_noise_model", LOW: "low_noise_model"}
 """Where the two experts lie, in the order of sampling."""
+
+LIGHTX2V = "lightx2v"
+"""The folder of models/ in which LightX2V's own ComfyUI wrapper keeps its Wan folders."""
 
 TOKENIZER = os.path.join("google", "umt5-xxl", "spiece.model")
 
@@ -35,7 +38,7 @@ SIGNS = {"t5": ("models_t5_",), "clip": ("models_clip_", "clip-")}
 
 
 def places_in(folder: str) -> list[str]:
-    """The folders in which a model folder may keep a checkpoint, in LightX2V's order."""
+    """The folders in which a model folder may keep a checkpoint, in LightX2V's order for an encoder."""
     return [place for name in ORDER if os.path.isdir(place := os.path.join(folder, name) if name else folder)]
 
 

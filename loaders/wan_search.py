@@ -8,28 +8,28 @@ from .discover import one_of_each
 from .files import SAFETENSORS
 from .identity import Identity, identify_path
 from .names import expert_of
-from .storage import part_kind
+from .storage import fold_parts
 from .wan_folder import ENCODER_FILES, ORDER, SIGNS, places_in
 
 DIT = "dit"
 
 
 def find_in(folder: str, component: str, format_name: str | None, expert: str | None = None) -> str:
-    """The component's checkpoint in a model folder: the first by LightX2V's order.
+    """The component's checkpoint in a model folder.
 
+    An encoder is the first by LightX2V's order. A DiT is the folder's own, or its experts', as for LightX2V; where there is none, a subfolder's.
     format_name: the format of its weights, None for float; expert: "high" or "low" for one of a pair.
-    Raises DiscoveryError, which lists where it looked and what it found, where there is none, or several in one place.
+    Raises DiscoveryError, which lists where it looked and what it found, where there is none, or no first among several.
     """
     title = f"{expert}-noise {COMPONENTS[component].title}" if expert else COMPONENTS[component].title
     wanted = f"LightQuant looked for a {title} {f'stored as {format_name}' if format_name else 'that is not quantized'}"
     others: list[str] = []
-    for place in places_in(folder):
-        fitting = _dits(place, format_name, expert, others) if component == DIT else _encoders(place, component, format_name, others)
-        if len(fitting) > 1:
-            names = ", ".join(os.path.basename(path) for path in fitting)
-            raise DiscoveryError(f"{wanted} and found {len(fitting)} in {place}: {names}. Name one of them in the configuration.")
-        if fitting:
-            return fitting[0]
+    fitting = _dits(folder, format_name, expert, others) if component == DIT else _encoders(folder, component, format_name, others)
+    if len(fitting) > 1:
+        names = ", ".join(os.path.relpath(path, folder) for path in fitting)
+        raise DiscoveryError(f"{wanted} and found {len(fitting)} in {folder}: {names}. Name one of them in the configuration.")
+    if fitting:
+        return fitting[0]
     only = f"; of that kind there is only: {', '.join(others)}" if others else ""
     raise DiscoveryError(
         f"{wanted} in {folder} and, in it, in {', '.join(filter(None, ORDER))}, and found none{only}. "
@@ -37,38 +37,42 @@ def find_in(folder: str, component: str, format_name: str | None, expert: str | 
     )
 
 
-def _encoders(place: str, component: str, format_name: str | None, others: list[str]) -> list[str]:
-    names = set(os.listdir(place))
-    others += [os.path.join(os.path.basename(place), name) for name in sorted(names) if name.startswith(SIGNS[component])]
-    return [os.path.join(place, name) for name in ENCODER_FILES.get((component, format_name), ()) if name in names][:1]
+def _encoders(folder: str, component: str, format_name: str | None, others: list[str]) -> list[str]:
+    """The encoder's first file; what other ones were seen on the way is added to `others`."""
+    for place in places_in(folder):
+        names = set(os.listdir(place))
+        fitting = [os.path.join(place, name) for name in ENCODER_FILES.get((component, format_name), ()) if name in names]
+        if fitting:
+            return fitting[:1]
+        others += [os.path.join(os.path.basename(place), name) for name in sorted(names) if name.startswith(SIGNS[component])]
+    return []
 
 
-def _dits(place: str, format_name: str | None, expert: str | None, others: list[str]) -> list[str]:
-    """The DiTs of a format in one place; what else is there is added to `others`."""
-    fitting = []
-    for path in _candidates(place, expert):
-        identity = identify_path(path)
-        if identity == Identity(DIT, format_name):
-            fitting.append(path)
-        elif identity and identity.component == DIT:
-            others.append(f"{os.path.relpath(path, os.path.dirname(place))} ({identity.format or 'not quantized'})")
-    return one_of_each(fitting)
+def _dits(folder: str, format_name: str | None, expert: str | None, others: list[str]) -> list[str]:
+    """The folder's own DiTs of a format, else those of all its subfolders; what else is there is added to `others`."""
+    places = places_in(folder)
+    for group in ([place for place in places if place == folder], [place for place in places if place != folder]):
+        fitting: dict[str, str | None] = {}
+        for path in (path for place in group for path in _candidates(place)):
+            identity = identify_path(path)
+            found = expert_of(path)
+            if identity == Identity(DIT, format_name) and found == expert:
+                fitting[path] = format_name
+            elif identity and identity.component == DIT:
+                noise = f", {found}-noise expert" if found else ""
+                others.append(f"{os.path.relpath(path, os.path.dirname(folder))} ({identity.format or 'not quantized'}{noise})")
+        if fitting:
+            return one_of_each(DIT, fitting)
+    return []
 
 
-def _candidates(place: str, expert: str | None) -> list[str]:
-    """The files and folders of parts in one place that may be the DiT, or the expert: its own folder's, or those that have it in their name."""
-    found = _checkpoints(place) if expert is None else []
-    for name in sorted(os.listdir(place)):
-        path = os.path.join(place, name)
-        if os.path.isdir(path) and expert and expert_of(path) == expert:
-            found += _checkpoints(path)
-        elif expert and path.lower().endswith(SAFETENSORS) and not part_kind(name):
-            found.append(path)
-    return [path for path in found if expert_of(path) == expert]
+def _candidates(place: str) -> list[str]:
+    """The files and folders of parts in one place that may be the DiT or an expert: its own, and those in the experts' folders."""
+    experts = [path for name in sorted(os.listdir(place)) if expert_of(name) and os.path.isdir(path := os.path.join(place, name))]
+    return [path for folder in (place, *experts) for path in _checkpoints(folder)]
 
 
 def _checkpoints(folder: str) -> list[str]:
     """The single files in a folder, and the folder itself where it holds parts."""
-    models = [name for name in sorted(os.listdir(folder)) if name.lower().endswith(SAFETENSORS)]
-    whole = [os.path.join(folder, name) for name in models if not part_kind(name)]
-    return whole + ([folder] if len(whole) < len(models) else [])
+    models = [name for name in os.listdir(folder) if name.lower().endswith(SAFETENSORS)]
+    return [os.path.normpath(os.path.join(folder, name)) for name in sorted(fold_parts(models))]

@@ -14,6 +14,6 @@ def fingerprint(ask: Callable[[], tuple[object, Iterable[str]]]) -> str:
     """
     try:
         request, files = ask()
-        return repr((__version__, request, [(os.path.getsize(path), os.path.getmtime(path)) for path in files]))
+        return repr((__version__, request, [(path, os.path.getsize(path), os.path.getmtime(path)) for path in files]))
     except (LightQuantError, OSError) as problem:
         return f"{__version__}: {problem}"

@@ -1,16 +1,13 @@
 """A LightX2V configuration in, the models that it describes out."""
 
-import os
-
 from comfy_api.latest import io, ui
 
-from .. import __version__
 from ..bridge.config_folders import config_names, folder_names
 from ..bridge.from_config import files_of, open_plan, plan_of
 from ..bridge.status import show
-from ..errors import LightQuantError
 from ..loaders.config import TASKS
-from .inputs import STOP, SUBSTITUTE
+from . import inputs
+from .fingerprint import fingerprint
 
 NONE = "none"
 
@@ -34,12 +31,7 @@ class FromConfig(io.ComfyNode):
                     tooltip="What LightX2V is given as --model_path. none: models without a path are looked for in ComfyUI's folders.",
                 ),
                 io.Combo.Input("task", options=list(TASKS), default="i2v", tooltip="What LightX2V is given as --task; it decides on CLIP_VISION."),
-                io.Combo.Input(
-                    "missing_kernel",
-                    options=[SUBSTITUTE, STOP],
-                    default=SUBSTITUTE,
-                    tooltip="When a scheme's kernel can't run here: run another one of the same format, or stop with the reason.",
-                ),
+                inputs.missing_kernel(),
             ],
             outputs=[
                 io.Model.Output(display_name="model"),
@@ -53,19 +45,14 @@ class FromConfig(io.ComfyNode):
 
     @classmethod
     def execute(cls, config: str, model_folder: str, task: str, missing_kernel: str) -> io.NodeOutput:
-        opened = open_plan(plan_of(config, _chosen(model_folder), task), missing_kernel == SUBSTITUTE)
+        opened = open_plan(plan_of(config, _chosen(model_folder), task), missing_kernel == inputs.SUBSTITUTE)
         show(opened.text, cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(*opened, ui=ui.PreviewText(opened.text))
 
     @classmethod
     def fingerprint_inputs(cls, config: str, model_folder: str, task: str, missing_kernel: str) -> str:
-        """Changes when the configuration or a file that it names does, and with nothing else."""
-        try:
-            plan = plan_of(config, _chosen(model_folder), task)
-            stamps = [(path, os.path.getsize(path), os.path.getmtime(path)) for path in files_of(plan)]
-            return repr((__version__, config, model_folder, task, missing_kernel, stamps))
-        except (LightQuantError, OSError) as problem:
-            return f"{__version__}: {problem}"  # execute raises it again, on the node
+        request = (config, model_folder, task, missing_kernel)
+        return fingerprint(lambda: (request, files_of(plan_of(config, _chosen(model_folder), task))))
 
 
 def _chosen(model_folder: str) -> str | None:

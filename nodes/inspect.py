@@ -1,15 +1,12 @@
 """The inspector: what a checkpoint is, as text, JSON and a picture."""
 
-import os
-
 from comfy_api.latest import io, ui
 
-from .. import __version__
 from ..bridge import inspecting
 from ..bridge.status import show
-from ..errors import LightQuantError
 from ..reports.inspect import to_json
 from ..reports.text import to_text
+from .fingerprint import fingerprint
 
 
 class Inspect(io.ComfyNode):
@@ -46,9 +43,4 @@ class Inspect(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str, data: bool) -> str:
-        """Changes when a file behind the checkpoint does, and with nothing else."""
-        try:
-            files = inspecting.files_of(checkpoint)
-            return repr((__version__, checkpoint, data, [(path, os.path.getsize(path), os.path.getmtime(path)) for path in files]))
-        except (LightQuantError, OSError) as problem:
-            return f"{__version__}: {problem}"  # execute raises it again, on the node
+        return fingerprint(lambda: ((checkpoint, data), inspecting.files_of(checkpoint)))

@@ -5,6 +5,7 @@ from comfy_api.latest import io, ui
 from ..bridge import folders
 from ..bridge.load import Request, load, summary
 from ..bridge.status import show
+from ..loaders.identity import identify_path
 from ..loaders.pair import check_pair, counterpart
 from ..loaders.storage import paths_of
 from ..loaders.wan_folder import HIGH, LOW
@@ -63,6 +64,8 @@ def _pair(high: str | None, low: str | None, formats: list[str]) -> tuple[str, s
     for expert, other in ((HIGH, LOW), (LOW, HIGH)):
         if expert not in found:
             beside = counterpart(picked[other]) if other in picked else None
-            found[expert] = beside or folders.checkpoint_path("dit", None, formats, expert)
+            identity = identify_path(beside) if beside else None
+            fits = identity and identity.component == "dit" and identity.format in formats
+            found[expert] = beside if fits else folders.checkpoint_path("dit", None, formats, expert)
     check_pair(found[HIGH], found[LOW])
     return found[HIGH], found[LOW]

@@ -68,5 +68,17 @@ def test_lightx2vs_own_folder_is_looked_through(models, floats, tensors, lightx2
     assert str(lightx2v) in folders.searched_folders("t5")
 
 
+def test_a_name_hides_no_safetensors_and_pickles_only_in_lightx2vs_folder(models, tensors, lightx2v, tmp_path, add_folder):
+    """As on the shell: tests/cli/test_find.py."""
+    add_folder("diffusion_models", tmp_path / "unet")
+    name = "wan2.2_t2v_lora_merged_int8.safetensors"
+    for folder in (lightx2v, tmp_path / "unet"):
+        small_models.save(tensors, folder / "Wan" / name)
+        small_models.save(tensors, folder / "Wan" / "umt5.pth")
+    names = set(folders.checkpoint_names("dit"))
+    assert {os.path.join("lightx2v", "Wan", name), os.path.join("Wan", name), os.path.join("Wan", "umt5.pth")} <= names
+    assert os.path.join("lightx2v", "Wan", "umt5.pth") not in names
+
+
 def test_lightx2vs_folder_is_searched_only_where_it_is(models):
     assert all("lightx2v" not in folder for folder in folders.searched_folders("dit"))

@@ -124,6 +124,30 @@ def test_light_compress_is_exact_where_the_arithmetic_is(models, floats, folder,
     assert relative_error(pipeline.sample(model, POSITIVE, NEGATIVE), expected) < (1e-4 if device.type == "cpu" else 0.1)
 
 
+@pytest.mark.parametrize("smallest", [0.02, 1.0])
+def test_small_factors_lose_no_digits_in_bf16(models, floats, folder, smallest):
+    """SmoothQuant gives outlier channels small factors; one rounding of y and one of the product is all that LightX2V's order has."""
+    tensors = small_models.light_compress(floats["dit"], "fp8-channel")
+    norm = "blocks.0.affine_norm1"
+    weight = torch.ones(256)
+    weight[::16] = smallest
+    tensors |= {f"{norm}.weight": weight, f"{norm}.bias": weight.clone()}
+    small_models.save(tensors, folder / "small.safetensors")
+    block = pipeline.load_dit("small.safetensors", dtype="bf16").model.diffusion_model.blocks[0]
+    draw, seen = small_models.Weights(4), []
+    block.self_attn.q.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    block.norm1.register_forward_hook(lambda *call: seen.append(call[2]))
+    x, e = draw.normal(1, 16, 256).bfloat16(), draw.normal(1, 6, 256, std=0.3).bfloat16()
+    freqs = torch.eye(2).expand(1, 16, 1, 64, 2, 2).float()
+    block(x, e=e, freqs=freqs, context=draw.normal(1, 8, 256).bfloat16())
+    normed, given = seen[0], seen[1]
+    shift, scale = ((block.modulation.float() + e.float())[:, row] for row in (0, 1))
+    exact = (normed.float() * (1 + scale) + shift) * weight
+    channels = relative_error(given[..., ::16], exact[..., ::16])
+    assert channels < 0.006
+    assert relative_error(given, exact) < 0.006
+
+
 def test_shift_and_scale_have_factors_of_their_own(models, floats, folder):
     """bias multiplies the shift alone: with weight 1 and bias 0 the block runs as if its modulation had no shift and its time embedding neither."""
     tensors = stored(floats, "fp8")

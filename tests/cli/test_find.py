@@ -38,6 +38,19 @@ def test_experts(tensors, tmp_path, capsys):
     assert "with the pair's node" in taken["find it"]
 
 
+def test_a_name_hides_no_safetensors_and_pickles_only_in_lightx2vs_folder(models, tensors, tmp_path, capsys):
+    """As in the dropdowns: tests/bridge/test_folders.py."""
+    name = "wan2.2_t2v_lora_merged_int8.safetensors"
+    for folder in ("lightx2v", "unet"):
+        small_models.save(tensors, tmp_path / folder / "Wan" / name)
+        small_models.save(tensors, tmp_path / folder / "Wan" / "umt5.pth")
+    seen = {
+        folder: [os.path.basename(each["path"]) for each in answers(capsys, "--folder", str(tmp_path / folder))["dit"]["checkpoints"]]
+        for folder in ("lightx2v", "unet")
+    }
+    assert seen == {"lightx2v": [name], "unet": ["umt5.pth", name]}
+
+
 def test_in_comfyuis_own_folders_with_extra_model_paths(tensors, tmp_path, capsys):
     """A copy of ComfyUI's folder_paths in a folder of this test's own, as a user's ComfyUI has it."""
     source = os.environ["COMFYUI_PATH"]

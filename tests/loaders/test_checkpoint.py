@@ -128,6 +128,30 @@ def test_comfyuis_tags_are_believed(floats, says, place):
         read("wan.safetensors", "dit", lambda path: (dict(tensors), metadata))
 
 
+def test_tags_of_other_models_and_harmless_ones_do_not_matter(floats):
+    tensors = small_models.core_tagged(floats["dit"], "dit", "int8-channel")
+    tag = {"format": "int8_tensorwise", "per_row": True, "orig_dtype": "torch.bfloat16"}
+    tensors["blocks.0.ffn.0.comfy_quant"] = torch.tensor(list(json.dumps(tag).encode()), dtype=torch.uint8)
+    metadata = {"_quantization_metadata": json.dumps({"layers": {"text_encoders.x": {"format": "nvfp4"}}})}
+    prefixed = {f"model.diffusion_model.{key}": tensor for key, tensor in tensors.items()}
+    assert read("wan.safetensors", "dit", lambda path: (prefixed, metadata)).format == "int8-channel"
+
+
+@pytest.mark.parametrize("layers", [["a"], {"blocks.0.ffn.0": "x"}, None, 3])
+def test_a_damaged_header_of_tags_is_named(floats, layers):
+    tensors = small_models.core_tagged(floats["dit"], "dit", "int8-channel")
+    with pytest.raises(CheckpointError, match="tag of _quantization_metadata is damaged"):
+        read("wan.safetensors", "dit", lambda path: (dict(tensors), {"_quantization_metadata": json.dumps({"layers": layers})}))
+
+
+def test_keys_of_the_model_without_the_prefix_of_the_others_are_refused(floats):
+    """LightCompress's norms beside a prefixed model, say: left out, they would give another picture."""
+    tensors = small_models.light_compress(floats["dit"], "int8-channel")
+    mixed = {key if "affine" in key else f"model.diffusion_model.{key}": tensor for key, tensor in tensors.items()}
+    assert "8 keys without the prefix model.diffusion_model. of the others: blocks.0.affine_norm1.bias" in refusal(mixed)
+    assert read_tensors({**{f"model.diffusion_model.{key}": t for key, t in tensors.items()}, "vae.weight": torch.ones(2)}).weights
+
+
 def test_a_damaged_tag_is_named(floats):
     tensors = small_models.core_tagged(floats["dit"], "dit", "int8-channel")
     assert "tag of blocks.0.ffn.0 is damaged" in refusal({**tensors, "blocks.0.ffn.0.comfy_quant": torch.tensor([123, 34], dtype=torch.uint8)})

@@ -73,6 +73,24 @@ def test_of_copies_in_a_model_folder_the_one_is_taken_that_lightx2v_would(models
         find("t5", ["int8-channel"], [*paths, str(shutil.copy(paths[0], elsewhere))], [])
 
 
+def test_files_of_one_name_may_be_different_models(models, tmp_path):
+    def put(source: str, folder: str, name: str) -> str:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        return str(shutil.copy(models / source, tmp_path / folder / name))
+
+    dits = [put("diffusion_models/wan_t2v_fp8.safetensors", folder, "wan.safetensors") for folder in ("fp8", "distill_fp8")]
+    dits.append(put("diffusion_models/wan_t2v_int8.safetensors", "int8", "wan.safetensors"))
+    with pytest.raises(DiscoveryError, match="found 3"):
+        find("dit", ["fp8-channel", "int8-channel"], dits, [])
+    encoder = "text_encoders/models_t5_umt5-xxl-enc-{}.pth"
+    unpublished = [put(encoder.format("fp8"), folder, "umt5.pth") for folder in ("fp8", "distill_fp8")]
+    with pytest.raises(DiscoveryError, match="found 2"):
+        find("t5", ["fp8-channel"], unpublished, [])
+    formats = [put(encoder.format(name), name, "models_t5_same.pth") for name in ("fp8", "int8")]
+    with pytest.raises(DiscoveryError, match="found 2"):
+        find("t5", ["fp8-channel", "int8-channel"], formats, [])
+
+
 def test_one_expert_of_a_pair(floats, tmp_path):
     tensors = small_models.quantized(floats["dit"], "dit", "int8-channel")
     paths = [str(small_models.save(tensors, tmp_path / f"{expert}_noise_model" / "model.safetensors")) for expert in ("high", "low")]

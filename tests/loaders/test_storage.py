@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import small_models
@@ -10,7 +12,8 @@ import torch
 from lightquant.errors import CheckpointError
 from lightquant.loaders import read
 from lightquant.loaders.files import opener
-from lightquant.loaders.storage import CHUNKED, FILE, SHARDED, SPLIT, headers, open_storage, storage_of
+from lightquant.loaders.identity import identify_path
+from lightquant.loaders.storage import CHUNKED, FILE, SHARDED, SPLIT, fold_parts, headers, open_storage, storage_of
 from safetensors.torch import load_file, save_file
 
 INDEX = "diffusion_pytorch_model.safetensors.index.json"
@@ -62,7 +65,7 @@ def test_parts_are_joined_with_and_without_their_index(request, form, indexed, t
     folder = request.getfixturevalue(form)
     if not indexed:
         (folder / INDEX).unlink()
-    (folder / "config.json").write_text(json.dumps({"num_layers": 2}))
+    (folder / "config.json").write_text(json.dumps({"dim": 256, "num_layers": 2}))
     (folder / "notes.safetensors.txt").write_text("not a part")
     assert_same(open_storage(str(folder), open_file)[0], tensors)
     seen = headers(str(folder))
@@ -89,17 +92,61 @@ def test_without_an_index_absent_parts_are_told_by_the_names_of_the_others(split
 
 def test_without_an_index_a_missing_last_block_is_told_by_the_config(split):
     (split / INDEX).unlink()
-    (split / "config.json").write_text(json.dumps({"num_layers": 3}))
+    (split / "config.json").write_text(json.dumps({"dim": 256, "num_layers": 3}))
     assert "the block blocks.2 is absent" in refusal(split)
 
 
-def test_without_either_by_the_published_depth(floats, tmp_path):
-    """A 1.3B is 1536 wide and 30 blocks deep."""
+def test_without_either_by_the_published_depth_in_every_form(floats, tmp_path):
+    """A 1.3B is 1536 wide and 30 blocks deep, unless a configuration says that this one is shorter."""
     wide = small_models.quantized(small_models.dit(width=1536, ffn=64, blocks=1), "dit", "int8-channel")
+    file = small_models.save(wide, tmp_path / "alone" / "wan.safetensors")
     folder = small_models.save_split(wide, tmp_path / "a_split")
-    assert len(read(str(folder), "dit", open_file).weights) == 10
+    for path, beside in ((file, file.parent), (folder, folder)):
+        assert "the block blocks.1 is absent" in refusal(path)
+        (beside / "config.json").write_text(json.dumps({"dim": 5120, "num_layers": 1}))  # of another model
+        assert "the block blocks.1 is absent" in refusal(path)
+        (beside / "config.json").write_text(json.dumps({"dim": 1536, "num_layers": 1}))
+        assert len(read(str(path), "dit", open_file).weights) == 10
+
+
+def test_an_encoders_own_configuration_is_not_the_dits(floats, tmp_path):
+    folder = small_models.save_chunked(small_models.quantized(floats["t5"], "t5", "int8-channel"), tmp_path / "t5", size=9)
     (folder / INDEX).unlink()
-    assert "the block blocks.29 is absent" in refusal(folder)
+    (folder / "config.json").write_text(json.dumps({"num_layers": 2, "dim": 4096}))
+    assert len(read(str(folder), "t5", open_file).weights) == 14
+
+
+def test_an_index_with_a_byte_order_mark(split, tensors):
+    text = (split / INDEX).read_text()
+    (split / INDEX).write_text(text, encoding="utf-8-sig")
+    assert_same(open_storage(str(split), open_file)[0], tensors)
+    (split / INDEX).write_text("[" * 100_000)
+    assert INDEX in refusal(split)
+
+
+def test_a_mended_index_is_noticed(split):
+    index = json.loads((split / INDEX).read_text())
+    index["weight_map"]["blocks.9.extra"] = "block_1.safetensors"
+    good = (split / INDEX).read_text()
+    (split / INDEX).write_text(json.dumps(index))
+    assert identify_path(str(split)) is None
+    (split / INDEX).write_text(good)
+    assert identify_path(str(split)).format == "int8-channel"
+
+
+def test_mapped_tensors_stay_in_the_file(tmp_path):
+    """Reading a checkpoint takes no memory for its weights: they are pages of the file until somebody touches them."""
+    wide = small_models.quantized(small_models.dit(width=1024, ffn=8192, blocks=8), "dit", "int8-channel")
+    folder = small_models.save_split(wide, tmp_path / "wan_split")
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    code = (
+        "import re, sys\nfrom safetensors.torch import load_file\nfrom lightquant.loaders import read\nfrom lightquant.loaders.files import opener\n"
+        "own = lambda: int(re.search(r'RssAnon:\\s+(\\d+)', open('/proc/self/status').read())[1]) * 1024\n"
+        "before = own()\ncheckpoint = read(sys.argv[1], 'dit', opener(lambda path: (load_file(path), {})))\nprint(own() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert size > 150e6
+    assert int(done.stdout) < 0.2 * size
 
 
 def test_a_block_that_is_absent_within_its_file(tensors, tmp_path):
@@ -156,3 +203,10 @@ def test_a_damaged_part_is_named(split):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match=r"block_1\.safetensors: it ends after"):
         read(str(split), "dit", open_file)
+
+
+def test_parts_are_folded_into_their_folder_where_they_are_not_alone():
+    parts = [os.path.join("a", f"wan_part{number}.safetensors") for number in (0, 1)]
+    assert fold_parts([*parts, os.path.join("b", "wan_part2.safetensors"), "block_0.safetensors", "non_block.safetensors", "wan.safetensors"]) == {
+        "a", os.path.join("b", "wan_part2.safetensors"), os.curdir, "wan.safetensors",
+    }  # fmt: skip

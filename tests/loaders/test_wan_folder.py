@@ -67,8 +67,30 @@ def test_a_dit_is_told_by_its_content(models, tmp_path):
     dit(models, "_int8", tmp_path / "again.safetensors")
     with pytest.raises(DiscoveryError, match=r"found 2 in .*: a.safetensors, again.safetensors"):
         find_in(str(tmp_path), "dit", "int8-channel")
-    with pytest.raises(DiscoveryError, match=r"c.safetensors \(fp8-channel\).*b.safetensors \(not quantized\)"):
+    with pytest.raises(DiscoveryError, match=r"b.safetensors \(not quantized\).*c.safetensors \(fp8-channel\)"):
         find_in(str(tmp_path), "dit", "int4-g128")
+
+
+def test_a_dit_is_the_folders_own_before_a_subfolders(models, tmp_path):
+    dit(models, "_fp8", tmp_path / "distill_fp8" / "wan2.1_distill_fp8.safetensors")
+    assert found(tmp_path, "dit", "fp8-channel") == "distill_fp8/wan2.1_distill_fp8.safetensors"
+    dit(models, "_fp8", tmp_path / "fp8" / "wan2.1_distill_fp8.safetensors")
+    with pytest.raises(DiscoveryError, match=r"found 2 in .*: distill_fp8/wan2.1_distill_fp8.safetensors, fp8/wan2.1_distill_fp8.safetensors"):
+        find_in(str(tmp_path), "dit", "fp8-channel")
+    dit(models, "_fp8", tmp_path / "wan2.1_base_fp8.safetensors")
+    assert found(tmp_path, "dit", "fp8-channel") == "wan2.1_base_fp8.safetensors"
+
+
+def test_experts_are_the_folders_own_before_a_subfolders(models, tmp_path):
+    for place in ("distill_fp8", "."):
+        for expert in ("high", "low"):
+            dit(models, "_fp8", tmp_path / place / f"{expert}_noise_model" / "x.safetensors")
+    assert found(tmp_path, "dit", "fp8-channel", "low") == "low_noise_model/x.safetensors"
+
+
+def test_a_file_with_a_parts_name_is_a_file(models, tmp_path):
+    dit(models, "_fp8", tmp_path / "wan_part2.safetensors")
+    assert found(tmp_path, "dit", "fp8-channel") == "wan_part2.safetensors"
 
 
 def test_a_checkpoint_in_parts_is_its_folder(models, floats, tmp_path):
@@ -92,7 +114,7 @@ def test_experts(models, tmp_path, high, low):
     assert has_experts(str(tmp_path)) == ("_noise_model" in high)
     with pytest.raises(DiscoveryError, match="high-noise Wan DiT stored as int8-channel"):
         find_in(str(tmp_path), "dit", "int8-channel", "high")
-    with pytest.raises(DiscoveryError):
+    with pytest.raises(DiscoveryError, match=r"there is only: .*\(fp8-channel, high-noise expert\), .*\(fp8-channel, low-noise expert\)"):
         find_in(str(tmp_path), "dit", "fp8-channel")
 
 

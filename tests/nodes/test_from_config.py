@@ -15,6 +15,7 @@ from config_node import INPUTS, INT8, copy, run, write
 from lightquant.bridge.record import record_of
 from lightquant.errors import ConfigError, LightQuantError, SchemeError
 from lightquant.nodes.from_config import FromConfig
+from lightquant.nodes.inputs import missing_kernel
 from safetensors.torch import save_file
 
 
@@ -35,6 +36,7 @@ def test_schema(wan):
     assert inputs["config"].options == ["input/sub/wan.json"]
     assert inputs["model_folder"].options == ["none", "diffusion_models/Wan"]
     assert inputs["task"].options == ["t2v", "i2v", "flf2v", "vace", "animate", "s2v"]
+    assert inputs["missing_kernel"].as_dict() == missing_kernel().as_dict()
     assert [each.io_type for each in FromConfig.define_schema().outputs] == ["MODEL", "MODEL", "CLIP", "CLIP_VISION", "STRING"]
 
 

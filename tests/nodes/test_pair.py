@@ -62,6 +62,16 @@ def test_the_other_one_is_found_beside_the_picked_one(experts):
     assert torch.equal(latents(low), latents(pipeline.load_dit(picked)))
 
 
+def test_the_one_beside_is_not_taken_in_another_format(experts):
+    low = small_models.quantized(small_models.dit(seed=15), "dit", "fp8-channel")
+    small_models.save(low, experts / "second" / "wan_low_noise.safetensors")
+    picked = small_models.quantized(small_models.dit(seed=16), "dit", "fp8-channel")
+    name = "wan2.2_i2v_A14b_high_noise_int8_lightx2v_4step.safetensors"
+    small_models.save(picked, experts / name)
+    _, found = pipeline.load_pair(high_noise=name, scheme="fp8-sgl")
+    assert torch.equal(latents(found), latents(pipeline.load_dit("second/wan_low_noise.safetensors", scheme="fp8-sgl")))
+
+
 def test_exchanged_experts_are_refused(experts):
     high, low = (f"wan2.2_i2v_A14b_{expert}_noise_int8_lightx2v_4step.safetensors" for expert in ("high", "low"))
     with pytest.raises(CheckpointError, match=r"low_noise.* is the low-noise expert by its name, and was picked as the high-noise one. Exchange"):

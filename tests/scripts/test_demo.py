@@ -33,10 +33,13 @@ SMALLEST = ["--frames", "5", "--steps", "2", "--width", "128", "--height", "128"
 VIDEO = Video(128, 128, 5, 2)
 ON_CPU = not torch.cuda.is_available()
 
+HEED_INTERRUPTS = None if os.name == "nt" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+"""Where the tests run in the background of a shell, as on a build machine, interrupts are ignored, and so would the demo's process."""
+
 
 def demo(output: Path, *more: str) -> subprocess.Popen:
     command = [sys.executable, "-u", DEMO, "--comfyui", COMFYUI, "--output", output, *SMALLEST, *more]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=HEED_INTERRUPTS)
 
 
 def processes_of(output: Path) -> list[psutil.Process]:
