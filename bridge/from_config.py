@@ -8,14 +8,14 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..errors import ConfigError, SchemeError
 from ..loaders import config
-from ..loaders.config_plan import LocatedPart, Plan, locate, required
+from ..loaders.config_plan import Plan, locate, required
 from ..loaders.config_text import about, describe, no_image_encoder, output_of
 from ..loaders.pair import check_pair
 from ..loaders.storage import paths_of
 from ..loaders.wan_folder import HIGH, LOW
 from . import folders
 from .config_folders import config_path, folder_path, places
-from .float_dit import load_float_dit
+from .float_models import load_float_dit, load_float_encoder
 from .load import Request, load, summary
 
 
@@ -40,14 +40,14 @@ def plan_of(file: str, folder: str | None, task: str) -> Plan:
 
 def files_of(plan: Plan) -> list[str]:
     """Every file that opening the plan reads, for noticing changes."""
-    checkpoints = [located.file.path for located in plan.parts if located.scheme or _is_float_dit(located)]
+    checkpoints = [located.file.path for located in plan.parts if located.scheme or located.file.path]
     loras = [found.path for found in plan.loras if found.path]
     tokenizers = [plan.tokenizer.path] if plan.tokenizer.path else [path for each in checkpoints if each for path in folders.spiece_models_for(each)]
     return [plan.configuration.path, *(part for path in checkpoints if path for part in paths_of(path)), *loras, *tokenizers]
 
 
 def open_plan(plan: Plan, may_substitute: bool) -> Opened:
-    """Load everything that the configuration describes but encoders that are not quantized.
+    """Load everything that the configuration describes; what is not quantized may be absent, and its output then says so.
 
     Raises SchemeError for a scheme that is not ours, ConfigError where a file is not found, and whatever the loaders raise.
     """
@@ -57,19 +57,20 @@ def open_plan(plan: Plan, may_substitute: bool) -> Opened:
     outputs: dict[tuple[str, str | None], object] = {}
     loaded = []
     # Everything is looked for before the first model is loaded.
-    wanted = {located: required(located.file, output_of(located)) for located in plan.parts if located.scheme or _is_float_dit(located)}
+    wanted = {located: required(located.file, output_of(located)) for located in plan.parts if located.scheme or located.file.path}
     experts = {located.part.expert: path for located, path in wanted.items() if located.part.expert}
     if experts.keys() >= {HIGH, LOW}:
         check_pair(experts[HIGH], experts[LOW])
     lora_files = _lora_files(plan, [located.part.expert for located in wanted if located.part.component == "dit"])
     for located, path in wanted.items():
         part = located.part
+        tokenizer = plan.tokenizer.path if part.component == "t5" else None
         if located.scheme:
-            tokenizer = plan.tokenizer.path if part.component == "t5" else None
             result = load(Request(part.component, path, located.scheme, may_substitute=may_substitute, tokenizer=tokenizer))
             model, text = result.model, summary(result.record)
         else:
-            model, text = load_float_dit(path), f"not quantized, loaded as ComfyUI loads it; {path}"
+            model = load_float_dit(path) if part.component == "dit" else load_float_encoder(part.component, path, tokenizer)
+            text = f"not quantized; {path}"
         outputs[part.component, part.expert] = with_loras(model, lora_files.get(part.expert, ()) if part.component == "dit" else ())
         loaded.append(f"{output_of(located)}: {text}")
     for located in plan.parts:
@@ -80,10 +81,6 @@ def open_plan(plan: Plan, may_substitute: bool) -> Opened:
         outputs.get(("dit", "high")) or outputs[("dit", None)], outputs.get(("dit", "low"), one), outputs[("t5", None)],
         outputs.get(("clip", None), vision), "\n".join([*loaded, describe(plan)]),
     )  # fmt: skip
-
-
-def _is_float_dit(located: LocatedPart) -> bool:
-    return located.part.component == "dit" and located.scheme is None and located.file.path is not None
 
 
 def with_loras(model: object, loras: Sequence[tuple[str, float]]) -> object:

@@ -11,8 +11,11 @@ from .layouts import stored
 from .lending import lend, take_back
 
 
-def operations_for(selection: Selection) -> type:
-    """The class that ComfyUI builds a model's layers from, its Linear bound to this kernel. One is made per load: models share nothing through it."""
+def operations_for(selection: Selection | None) -> type:
+    """The class that ComfyUI builds a model's layers from, its Linear bound to this kernel (None: no weight is quantized).
+
+    One is made per load: models share nothing through it.
+    """
 
     class Operations(comfy.ops.manual_cast):
         class Linear(QuantizedLinear):

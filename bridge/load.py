@@ -123,14 +123,16 @@ def _select(request: Request, checkpoint: Checkpoint) -> Selection:
 
 
 def _dtype(request: Request, checkpoint: Checkpoint) -> torch.dtype:
+    return dtype_of(request.component, checkpoint) if request.dtype == AUTO else DTYPES[request.dtype]
+
+
+def dtype_of(component: str, checkpoint: Checkpoint) -> torch.dtype:
     """The dtype of everything that is not quantized; encoders keep their file's if it is a 16-bit one, as their embeddings are large."""
-    if request.dtype != AUTO:
-        return DTYPES[request.dtype]
-    if request.component != "dit":
+    if component != "dit":
         kept = {tensor.dtype for tensor in checkpoint.tensors.values()} & {torch.bfloat16, torch.float16}
         if len(kept) == 1:
             return kept.pop()
-    device = device_of(request.component)
+    device = device_of(component)
     if comfy.model_management.should_use_bf16(device):
         return torch.bfloat16
     return torch.float16 if comfy.model_management.should_use_fp16(device) else torch.float32

@@ -68,7 +68,7 @@ def about(located: LocatedPart) -> str:
     if located.part.refused:
         return located.part.refused
     where = f"{located.file.path} ({located.file.how})" if located.file.path else f"not found: {located.file.how}"
-    if located.scheme is None and located.part.component == "dit" and located.file.path:
+    if located.scheme is None and located.file.path:
         return f"{component.title}, not quantized; {where}"
     if located.scheme is None:
         return f"{component.title}, not quantized in this configuration: load it with ComfyUI's own node {component.float_loader}; {where}"

@@ -19,7 +19,7 @@ class FromConfig(io.ComfyNode):
             node_id="LightQuantFromConfig",
             display_name="Load LightX2V Configuration",
             category="LightQuant/loaders",
-            description="Loads the quantized models that a LightX2V configuration file describes, its LoRAs included, and says what becomes of "
+            description="Loads the models that a LightX2V configuration file describes, its LoRAs included, and says what becomes of "
             "each of its keys.",
             search_aliases=["lightx2v", "config", "json", "wan", "quantized"],
             inputs=[

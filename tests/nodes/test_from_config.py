@@ -14,6 +14,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from config_node import INPUTS, INT8, copy, run, write
 from lightquant.bridge.record import record_of
 from lightquant.errors import ConfigError, LightQuantError, SchemeError
+from lightquant.kernels.reference import relative_error
 from lightquant.nodes.from_config import FromConfig
 from lightquant.nodes.inputs import missing_kernel
 from safetensors.torch import save_file
@@ -133,6 +134,26 @@ def test_a_float_dit_is_loaded_as_comfyui_loads_it(wan, models, floats, tmp_path
     assert not torch.equal(sample(patched), sample(expected))
     factory, arguments = patched.cached_patcher_init
     assert torch.equal(sample(factory(*arguments)), sample(expected))
+
+
+def test_float_encoders_are_loaded_too(wan, floats, spiece):
+    import float_models
+    import nodes
+
+    bf16 = {key: tensor.bfloat16() for key, tensor in floats["t5"].items()}
+    small_models.save(bf16, wan / "models_t5_umt5-xxl-enc-bf16.pth")
+    small_models.save(floats["clip"], wan / "models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth")
+    output = run({**INT8, "t5_quantized": False, "clip_quantized": False})
+    clip, vision = output.args[2:4]
+    (given,) = nodes.CLIPTextEncode().encode(clip, "a cat walks over the roof")
+    (expected,) = nodes.CLIPTextEncode().encode(float_models.load_t5(bf16, spiece), "a cat walks over the roof")
+    assert relative_error(given[0][0], expected[0][0]) < 0.02
+    image = torch.rand(1, 64, 96, 3, generator=torch.Generator().manual_seed(0))
+    seen, wanted = (model.encode_image(image)["penultimate_hidden_states"] for model in (vision, float_models.load_clip(floats["clip"])))
+    assert relative_error(seen, wanted) < 0.02
+    assert output.args[-1].count("not quantized; ") >= 2
+    factory, arguments = clip.patcher.cached_patcher_init
+    assert factory(*arguments).model is not clip.patcher.model
 
 
 def test_a_float_dit_that_is_nowhere_says_so_on_its_output(wan):

@@ -1,14 +1,17 @@
-"""A DiT that is not quantized, for LightX2V's configurations: loaded by ComfyUI's own code, with the checks that it lacks."""
+"""Models that are not quantized, for LightX2V's configurations: the DiT by ComfyUI's own code with the checks that it lacks, the encoders, whose
+files ComfyUI can't read, as the quantized ones are built.
+"""
 
 import comfy.sd
 
 from ..errors import CheckpointError
 from ..formats import FORMATS
-from ..loaders.checkpoint import check_blocks, without_prefix
+from ..loaders.checkpoint import check_blocks, read, without_prefix
 from ..loaders.scaled import CORE_HEADER, CORE_TAG, MARKER, SCALES
 from ..loaders.storage import open_storage
-from .build import check_keys
+from .build import BUILDERS, Built, check_keys
 from .folders import open_file
+from .load import dtype_of
 
 
 def load_float_dit(path: str, disable_dynamic: bool = False):
@@ -37,3 +40,22 @@ def load_float_dit(path: str, disable_dynamic: bool = False):
         check_keys(path, set(bare), set(patcher.model.diffusion_model.state_dict()))
     patcher.cached_patcher_init = (load_float_dit, (path,))
     return patcher
+
+
+def load_float_encoder(component: str, path: str, tokenizer: str | None = None):
+    """The CLIP or CLIP_VISION of a text or image encoder (t5, clip) in Wan's own names, computed by ComfyUI's layers. Raises CheckpointError."""
+    return _build_encoder(component, path, tokenizer).model
+
+
+def _build_encoder(component: str, path: str, tokenizer: str | None, disable_dynamic: bool = False) -> Built:
+    checkpoint = read(path, component, open_file)
+    if checkpoint.format is not None:
+        raise CheckpointError(f"LightQuant can't load {path} as a float model: it is stored as {checkpoint.format}. Load it with its own loader.")
+    built = BUILDERS[component](checkpoint, None, dtype_of(component, checkpoint), tokenizer, disable_dynamic)
+    check_keys(path, set(checkpoint.tensors), set(built.module.state_dict()))
+    built.patcher.cached_patcher_init = (_encoder_patcher, (component, path, tokenizer))
+    return built
+
+
+def _encoder_patcher(component: str, path: str, tokenizer: str | None, disable_dynamic: bool = False):
+    return _build_encoder(component, path, tokenizer, disable_dynamic).patcher
