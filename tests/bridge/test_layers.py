@@ -15,13 +15,15 @@ T5, CLIP = "models_t5_umt5-xxl-enc-{}.pth", "models_clip_open-clip-xlm-roberta-l
 
 # With these weights, whose outliers are harsh, 0.016 (fp8, weight only) to 0.10 (int8 activations, T5) was seen. The layers' check is sharper.
 LARGEST_ERROR, SMALLEST_COSINE = 0.15, 0.985
+OF_INT4 = (0.4, 0.93)
+"""Four bits err as much as these weights let them (0.24 a weight); 0.29 was seen."""
 
 
-def guard(what: str, given: torch.Tensor, expected: torch.Tensor) -> None:
+def guard(what: str, given: torch.Tensor, expected: torch.Tensor, limits: tuple[float, float] = (LARGEST_ERROR, SMALLEST_COSINE)) -> None:
     error, similarity = relative_error(given.cpu(), expected.cpu()), cosine(given.cpu(), expected.cpu())
     print(f"{what}: relative error {error:.4f}, cosine {similarity:.6f}")
-    assert error < LARGEST_ERROR
-    assert similarity > SMALLEST_COSINE
+    assert error < limits[0]
+    assert similarity > limits[1]
 
 
 def assert_float_parts_equal(module, float_module, checkpoint) -> None:
@@ -91,7 +93,8 @@ def test_every_variant_that_runs_here_is_right_inside_a_model(models, floats, ch
     with watching(built.module, source) as watch:
         latents = pipeline.sample(built.model, positive, negative)
     watch.check(source.weights)
-    guard(kernel.variant, latents, pipeline.sample(float_models.load_dit(floats["dit"]), positive, negative))
+    limits = OF_INT4 if kernel.format == "int4-g128" else (LARGEST_ERROR, SMALLEST_COSINE)
+    guard(kernel.variant, latents, pipeline.sample(float_models.load_dit(floats["dit"]), positive, negative), limits)
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])
