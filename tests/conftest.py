@@ -102,9 +102,10 @@ def add_folder():
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_loaded():
-    """Each test starts with no model loaded."""
+def nothing_left():
+    """Each test starts with no model loaded and no list of the files that another one had, whose folders are gone."""
     yield
-    management = sys.modules.get("comfy.model_management")
-    if management is not None:
-        management.unload_all_models()
+    if "comfy.model_management" in sys.modules:
+        sys.modules["comfy.model_management"].unload_all_models()
+    if "folder_paths" in sys.modules:
+        sys.modules["folder_paths"].filename_list_cache.clear()
