@@ -32,24 +32,18 @@ def folder_names() -> list[str]:
 
 def config_path(name: str) -> str:
     """The path behind a name from config_names; any other name is refused."""
-    path = _configs().get(name)
-    if path is None:
-        raise ConfigError(
-            f"LightQuant found no configuration {name} in ComfyUI's input folder or in models/{folders.LIGHTX2V}. "
-            "Put it there and refresh the list (R), or pick another one."
-        )
-    return path
+    return _listed(name, _configs(), f"LightQuant found no configuration {name} in ComfyUI's input folder")
 
 
 def folder_path(name: str) -> str:
     """The path behind a name from folder_names; any other name is refused."""
-    path = _folders().get(name)
-    if path is None:
-        raise ConfigError(
-            f"LightQuant found no model folder {name} among ComfyUI's diffusion models or in models/{folders.LIGHTX2V}. "
-            "Put it there and refresh the list (R), or pick another one."
-        )
-    return path
+    return _listed(name, _folders(), f"LightQuant found no model folder {name} among ComfyUI's diffusion models")
+
+
+def _listed(name: str, paths: dict[str, str], not_found: str) -> str:
+    if name not in paths:
+        raise ConfigError(f"{not_found} or in models/{folders.LIGHTX2V}. Put it there and refresh the list (R), or pick another one.")
+    return paths[name]
 
 
 def may_read(path: str) -> bool:

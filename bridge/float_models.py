@@ -6,7 +6,7 @@ import comfy.sd
 
 from ..errors import CheckpointError
 from ..formats import FORMATS
-from ..loaders.checkpoint import check_blocks, read, without_prefix
+from ..loaders.checkpoint import check_blocks, check_prefix, read, without_prefix
 from ..loaders.scaled import CORE_HEADER, CORE_TAG, MARKER, SCALES
 from ..loaders.storage import open_storage
 from .build import BUILDERS, Built, check_keys
@@ -21,11 +21,9 @@ def load_float_dit(path: str, disable_dynamic: bool = False):
     """
     tensors, metadata = open_storage(path, open_file)
     metadata = metadata or {}
-    try:
-        bare = without_prefix(tensors)
-        check_blocks(path, bare)
-    except CheckpointError as problem:
-        raise CheckpointError(f"LightQuant can't load {path}: {problem}") from problem
+    check_prefix(path, tensors)
+    bare = without_prefix(tensors)
+    check_blocks(path, bare)
     is_cores = MARKER in bare or CORE_HEADER in metadata or any(key.endswith(CORE_TAG) for key in bare)
     scales = sorted(key for key in bare if key.endswith(SCALES))
     if scales and not is_cores:

@@ -40,10 +40,10 @@ def plan_of(file: str, folder: str | None, task: str) -> Plan:
 
 def files_of(plan: Plan) -> list[str]:
     """Every file that opening the plan reads, for noticing changes."""
-    checkpoints = [located.file.path for located in plan.parts if located.scheme or located.file.path]
+    checkpoints = [located.file.path for located in plan.parts if located.file.path]
     loras = [found.path for found in plan.loras if found.path]
-    tokenizers = [plan.tokenizer.path] if plan.tokenizer.path else [path for each in checkpoints if each for path in folders.spiece_models_for(each)]
-    return [plan.configuration.path, *(part for path in checkpoints if path for part in paths_of(path)), *loras, *tokenizers]
+    tokenizers = [plan.tokenizer.path] if plan.tokenizer.path else [path for each in checkpoints for path in folders.spiece_models_for(each)]
+    return [plan.configuration.path, *(part for path in checkpoints for part in paths_of(path)), *loras, *tokenizers]
 
 
 def open_plan(plan: Plan, may_substitute: bool) -> Opened:
@@ -78,7 +78,7 @@ def open_plan(plan: Plan, may_substitute: bool) -> Opened:
     one = ExecutionBlocker(f"{configuration.path} describes one model, not a pair of experts: connect the first MODEL.")
     vision = ExecutionBlocker(f"{configuration.path} describes no image encoder: {no_image_encoder(plan)}.")
     return Opened(
-        outputs.get(("dit", "high")) or outputs[("dit", None)], outputs.get(("dit", "low"), one), outputs[("t5", None)],
+        outputs.get(("dit", HIGH)) or outputs[("dit", None)], outputs.get(("dit", LOW), one), outputs[("t5", None)],
         outputs.get(("clip", None), vision), "\n".join([*loaded, describe(plan)]),
     )  # fmt: skip
 

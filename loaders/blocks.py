@@ -13,18 +13,14 @@ FULL_DEPTH = {1536: 30, 3072: 30, 5120: 40}
 _NUMBERED = re.compile(r"(.*?\b(?:vace_blocks|blocks|block|layers))\.(\d+)\.")
 
 
-def absent_block(keys: Iterable[str]) -> str | None:
-    """The first block that is missing between others of the same list, such as "blocks.7"; None if every list is complete up to its last."""
+def absent_blocks(keys: Iterable[str]) -> list[str]:
+    """The blocks that are missing between others of the same list, such as "blocks.7"; a missing last one shows in no list."""
     lists: dict[str, set[int]] = {}
     for key in keys:
         found = _NUMBERED.match(key)
         if found:
             lists.setdefault(found[1], set()).add(int(found[2]))
-    for name, numbers in sorted(lists.items()):
-        for number in range(max(numbers)):
-            if number not in numbers:
-                return f"{name}.{number}"
-    return None
+    return [f"{name}.{number}" for name, numbers in sorted(lists.items()) for number in range(max(numbers)) if number not in numbers]
 
 
 def promised_depth(storage: Storage, width: int) -> int:

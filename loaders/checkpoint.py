@@ -1,8 +1,9 @@
 """A checkpoint: what a file holds, in ComfyUI's names, with its quantized weights apart from the rest."""
 
+import contextlib
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ import torch
 from ..errors import CheckpointError
 from ..formats import FORMATS, Format, QuantizedWeight, format_of
 from ..schemes import schemes_of
-from .blocks import absent_block, promised_depth
+from .blocks import absent_blocks, promised_depth
 from .components import COMPONENTS, component_of
 from .foreign import describe_foreign, quantized_otherwise
 from .scaled import PREFIXES, to_row_scales
@@ -27,7 +28,7 @@ SPIECE = "spiece_model"
 class Checkpoint:
     """One component as a file has it.
 
-    weights: the quantized weights by layer name (no ".weight"), as stored, scales in fp32.
+    weights: the quantized weights by layer name (no ".weight"), as stored; scales as the format keeps them.
     tensors: every other tensor by key.
     format: the name of the quantized weights' format; None if there are none.
     spiece: the tokenizer, if the file carries one (uint8).
@@ -49,10 +50,8 @@ def read(path: str, component: str, open_file: Opener) -> Checkpoint:
     """
     expected = COMPONENTS[component]
     tensors, metadata = open_storage(path, open_file)
-    try:
-        tensors = without_prefix(tensors)
-    except CheckpointError as problem:
-        raise _error(path, f"{problem}. Convert or fetch the file again.") from problem
+    check_prefix(path, tensors)
+    tensors = without_prefix(tensors)
     naming = expected.naming_of(tensors)
     if naming is None:
         found = component_of(tensors)
@@ -62,12 +61,11 @@ def read(path: str, component: str, open_file: Opener) -> Checkpoint:
     foreign = quantized_otherwise(tensors)
     if foreign:
         raise _error(path, f"it is {foreign.what}. {foreign.then}")
-    try:
+    with _naming(path):
         tensors = naming.rename(to_row_scales(tensors, metadata or {}))
-        check_blocks(path, tensors)
+    check_blocks(path, tensors)
+    with _naming(path):
         format_name, weights = _take_weights(tensors)
-    except CheckpointError as problem:
-        raise _error(path, str(problem)) from problem
     return Checkpoint(path, component, format_name, weights, tensors, dict(metadata or {}), spiece)
 
 
@@ -93,30 +91,42 @@ def _error(path: str, problem: str) -> CheckpointError:
     return CheckpointError(f"LightQuant can't load {path}: {problem}")
 
 
-def without_prefix(tensors: Mapping[str, Entry]) -> dict[str, Entry]:
-    """The model's tensors (or whatever the keys lead to) under its own names, in a file that may hold more than the model.
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Names the file in errors of what knows only its tensors."""
+    try:
+        yield
+    except CheckpointError as problem:
+        raise _error(path, str(problem)) from problem
 
-    Raises CheckpointError where some of the model's own tensors lack the prefix that the others have: without them it would be another model.
-    """
+
+def without_prefix(tensors: Mapping[str, Entry]) -> dict[str, Entry]:
+    """The model's tensors (or whatever the keys lead to) under its own names, in a file that may hold more than the model."""
     for prefix in PREFIXES:
         kept = {key[len(prefix) :]: tensor for key, tensor in tensors.items() if key.startswith(prefix)}
         if kept:
-            own = {key.split(".", 1)[0] for key in kept}
-            left = sorted(key for key in tensors if not key.startswith(prefix) and key.split(".", 1)[0] in own)
-            if left:
-                raise CheckpointError(f"it has {len(left)} keys without the prefix {prefix} of the others: {', '.join(left[:5])}")
             return kept
     return dict(tensors)
 
 
+def check_prefix(path: str, tensors: Mapping[str, Entry]) -> None:
+    """Raise CheckpointError where some of the model's tensors lack the prefix that the others have: without them it would be another model."""
+    bare = without_prefix(tensors)
+    own = {key.split(".", 1)[0] for key in bare}
+    left = sorted(key for key in tensors if not key.startswith(PREFIXES) and key.split(".", 1)[0] in own)
+    if left and len(bare) < len(tensors):
+        names = ", ".join(left[:5])
+        raise _error(path, f"it has {len(left)} keys without the prefix that the model's others have: {names}. Convert or fetch the file again.")
+
+
 def check_blocks(path: str, tensors: Mapping[str, torch.Tensor]) -> None:
     """Raise CheckpointError where a block of the model, in ComfyUI's names, is missing."""
-    absent = absent_block(tensors)
-    if not absent and "head.modulation" in tensors:
+    absent = absent_blocks(tensors)
+    if "head.modulation" in tensors:
         depth = promised_depth(storage_of(path), tensors["head.modulation"].shape[-1])
-        absent = next((f"blocks.{number}" for number in range(depth) if f"blocks.{number}.modulation" not in tensors), None)
+        absent += [f"blocks.{number}" for number in range(depth) if f"blocks.{number}.modulation" not in tensors]
     if absent:
-        raise CheckpointError(f"the block {absent} is absent. The checkpoint is incomplete: fetch it again.")
+        raise _error(path, f"the block {absent[0]} is absent. The checkpoint is incomplete: fetch it again.")
 
 
 def _format_of_layer(data: torch.Tensor, scale: torch.Tensor | None) -> Format | None:
@@ -150,5 +160,5 @@ def _take_weights(tensors: dict[str, torch.Tensor]) -> tuple[str | None, dict[st
         weights[layer] = QuantizedWeight(data.contiguous(), format_.kept_scale(scale).contiguous())
     orphans = sorted(key for key in tensors if key.endswith(".weight_scale"))
     if orphans:
-        raise CheckpointError(f"it has scales without an 8-bit weight: {', '.join(orphans[:5])}. Download or convert the file again.")
+        raise CheckpointError(f"it has scales without a quantized weight: {', '.join(orphans[:5])}. Download or convert the file again.")
     return next(iter(formats), None), weights

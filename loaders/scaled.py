@@ -83,7 +83,7 @@ def _tags_in(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -
     text = metadata.get(CORE_HEADER)
     layers = _parsed(text, CORE_HEADER).get("layers") if text else {}
     if not isinstance(layers, dict) or not all(isinstance(tag, dict) for tag in layers.values()):
-        raise CheckpointError(f"ComfyUI's tag of {CORE_HEADER} is damaged (it has no layers). Download or convert the file again")
+        raise CheckpointError(f"ComfyUI's tag of {CORE_HEADER} is damaged (it has no layers). Download or convert the file again.")
     return {layer: tag for full, tag in layers.items() if f"{(layer := bare_name(full))}.weight" in tensors}
 
 
@@ -93,7 +93,7 @@ def _parsed(text: bytes | str, where: str) -> dict:
         if not isinstance(parsed, dict) or not isinstance(parsed.get("params") or {}, dict):
             raise ValueError("it is no table")
     except (ValueError, RecursionError) as problem:
-        raise CheckpointError(f"ComfyUI's tag of {where} is damaged ({problem}). Download or convert the file again") from problem
+        raise CheckpointError(f"ComfyUI's tag of {where} is damaged ({problem}). Download or convert the file again.") from problem
     return parsed
 
 
@@ -104,4 +104,4 @@ def _check_tags(tags: Mapping[str, dict]) -> None:
         if tag.get("format") not in _CORE_FORMATS or different:
             what = " with ".join(filter(None, (str(tag.get("format")), " and ".join(different))))
             known = " and ".join(sorted(_CORE_FORMATS))
-            raise CheckpointError(f"ComfyUI's tag of {layer} says {what}, where LightQuant reads {known}. Load it with ComfyUI's own loader")
+            raise CheckpointError(f"ComfyUI's tag of {layer} says {what}, where LightQuant reads {known}. Load it with ComfyUI's own loader.")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ..formats import FORMATS
+from ..loaders.blocks import absent_blocks
 from ..loaders.checkpoint import SPIECE
 from ..loaders.files import Header
 from ..loaders.foreign import quantized_otherwise
@@ -40,15 +41,11 @@ def _others(count: int) -> list[str]:
 
 def damage_in(tensors: Headers, format_name: str | None) -> list[str]:
     """What no loader can mend in a component. format_name: one of the pack's, or None."""
-    there: dict[str, set[int]] = {}
-    for block in layers.blocks_of(tensors):
-        there.setdefault(block.group, set()).add(block.number)
-    absent = [f"{group}.{number}" for group, numbers in there.items() for number in range(max(numbers)) if number not in numbers]
     weights = {key: tensors.get(key.removesuffix(end) + ".weight") for key in tensors for end in layers.SCALES if key.endswith(end)}
     orphans = [key for key, weight in weights.items() if weight is None]
     misshapen = [
         key for key, weight in weights.items()
         if weight and format_name in FORMATS and layers.granularity(weight.shape, tensors[key].shape) == layers.UNKNOWN
     ]  # fmt: skip
-    said = {"blocks are absent": absent, "scales have no weight": orphans, "scales don't have the shape of their weight": misshapen}
+    said = {"blocks are absent": absent_blocks(tensors), "scales have no weight": orphans, "scales don't have the shape of their weight": misshapen}
     return [f"{len(names)} {what}: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" for what, names in said.items() if names]

@@ -87,7 +87,7 @@ def test_damaged_layers_are_named(tensors):
     assert "[128, 1]" in refusal({**tensors, scale: tensors[scale][:128]})
     assert "shape [256]," in refusal({**tensors, scale: tensors[scale][:, 0]})
     assert "NaN" in refusal({**tensors, scale: tensors[scale] * float("nan")})
-    assert "scales without an 8-bit weight" in refusal(without(tensors, weight))
+    assert "scales without a quantized weight" in refusal(without(tensors, weight))
     unscaled = {name: tensor for name, tensor in tensors.items() if not name.endswith("_scale")}
     assert "20 8-bit weights have no scales: it is a plain cast" in refusal(unscaled)
     assert "several formats" in refusal({**tensors, weight: tensors[weight].float().to(torch.int8)})
@@ -148,7 +148,7 @@ def test_keys_of_the_model_without_the_prefix_of_the_others_are_refused(floats):
     """LightCompress's norms beside a prefixed model, say: left out, they would give another picture."""
     tensors = small_models.light_compress(floats["dit"], "int8-channel")
     mixed = {key if "affine" in key else f"model.diffusion_model.{key}": tensor for key, tensor in tensors.items()}
-    assert "8 keys without the prefix model.diffusion_model. of the others: blocks.0.affine_norm1.bias" in refusal(mixed)
+    assert "8 keys without the prefix that the model's others have: blocks.0.affine_norm1.bias" in refusal(mixed)
     assert read_tensors({**{f"model.diffusion_model.{key}": t for key, t in tensors.items()}, "vae.weight": torch.ones(2)}).weights
 
 
