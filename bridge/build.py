@@ -20,6 +20,7 @@ from .affine_norms import add_affine_norms, take_affine_norms
 from .clip_vision import QuantizedClipVision
 from .layouts import wrap
 from .linear import operations_for
+from .packing import in_packing
 
 
 class Built(NamedTuple):
@@ -37,7 +38,7 @@ class Built(NamedTuple):
 def build_dit(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
     """A MODEL. ComfyUI recognises the Wan variant by the shapes and keys."""
     options = {"custom_operations": operations_for(selection), "dtype": dtype}
-    state_dict = _state_dict(checkpoint, dtype)
+    state_dict = _state_dict(checkpoint, selection, dtype)
     affine_norms = take_affine_norms(state_dict)
     with _naming_the_file(checkpoint):
         patcher = comfy.sd.load_diffusion_model_state_dict(
@@ -54,7 +55,7 @@ def build_dit(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, 
 def build_t5(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
     """A CLIP of type wan."""
     found = find_tokenizer(checkpoint, tokenizer, folders.tokenizer_paths(), folders.read_spiece)
-    state_dict = _state_dict(checkpoint, dtype)
+    state_dict = _state_dict(checkpoint, selection, dtype)
     with _naming_the_file(checkpoint):
         options = {"custom_operations": operations_for(selection), "umt5xxl_model_config": _t5_config(state_dict), "dtype": dtype}
         clip = comfy.sd.CLIP(
@@ -72,7 +73,7 @@ def build_t5(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, t
 
 def build_clip(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
     """A CLIP_VISION."""
-    state_dict = _state_dict(checkpoint, dtype)
+    state_dict = _state_dict(checkpoint, selection, dtype)
     with _naming_the_file(checkpoint):
         model = QuantizedClipVision(_clip_config(state_dict), dtype, operations_for(selection), disable_dynamic)
         model.load_sd(state_dict)
@@ -82,12 +83,10 @@ def build_clip(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype,
 BUILDERS: dict[str, Callable[..., Built]] = {"dit": build_dit, "t5": build_t5, "clip": build_clip}
 
 
-def _state_dict(checkpoint: Checkpoint, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+def _state_dict(checkpoint: Checkpoint, selection: Selection | None, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """Float tensors as they are and quantized weights wrapped, so that shapes and dtypes read as those of the float model."""
-    wrapped = {
-        f"{layer}.weight": wrap(weight, checkpoint.format, dtype) for layer, weight in checkpoint.weights.items()
-    }
-    return {**checkpoint.tensors, **wrapped}
+    weights = checkpoint.weights if selection is None else in_packing(checkpoint.weights, selection.kernel)
+    return {**checkpoint.tensors, **{f"{layer}.weight": wrap(weight, checkpoint.format, dtype) for layer, weight in weights.items()}}
 
 
 def _t5_config(tensors: Mapping[str, torch.Tensor]) -> dict[str, int]:

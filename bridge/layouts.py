@@ -7,7 +7,7 @@ import torch
 from comfy.quant_ops import QuantizedLayout, QuantizedTensor, register_layout_class
 from comfy_kitchen.tensor import BaseLayoutParams
 
-from ..formats import FORMATS, Format, QuantizedWeight
+from ..formats import PACKINGS, PLAIN, Format, QuantizedWeight, packing_of
 
 
 class FormatLayout(QuantizedLayout):
@@ -47,21 +47,20 @@ class FormatLayout(QuantizedLayout):
         return {cls.format.keys["data"].removeprefix(".weight"): qdata, cls.format.keys["scale"].removeprefix(".weight"): params.scale}
 
 
-def _layout_name(format_name: str) -> str:
-    return f"LightQuant:{format_name}"
+def _layout_name(format_: Format) -> str:
+    """Saved in nothing but a process's memory."""
+    return f"LightQuant:{format_.name}" + (f":{format_.packing}" if format_.packing != PLAIN else "")
 
 
-LAYOUTS: dict[str, type[FormatLayout]] = {
-    name: type(f"LightQuant_{name.replace('-', '_')}", (FormatLayout,), {"format": format_}) for name, format_ in FORMATS.items()
-}
-for _name, _layout in LAYOUTS.items():
-    register_layout_class(_layout_name(_name), _layout)
+for _format in PACKINGS:
+    register_layout_class(_layout_name(_format), type(_layout_name(_format), (FormatLayout,), {"format": _format}))
 
 
 def wrap(weight: QuantizedWeight, format_name: str, dtype: torch.dtype) -> QuantizedTensor:
-    """The stored weight as a tensor of shape [N, K] that computes in dtype; codes and scales are taken as they are."""
-    params = LAYOUTS[format_name].Params(scale=weight.scale, orig_dtype=dtype, orig_shape=FORMATS[format_name].shape(weight))
-    return QuantizedTensor(weight.data, _layout_name(format_name), params)
+    """The stored weight as a tensor of shape [N, K] that computes in dtype; codes and scales are taken as they are, in the packing they have."""
+    format_ = packing_of(format_name, weight)
+    params = FormatLayout.Params(scale=weight.scale, orig_dtype=dtype, orig_shape=format_.shape(weight))
+    return QuantizedTensor(weight.data, _layout_name(format_), params)
 
 
 def stored(weight: QuantizedTensor) -> QuantizedWeight:

@@ -22,12 +22,18 @@ SMALLEST_AMAX = 1e-12
 
 ALL = slice(None)
 
+PLAIN = "plain"
+"""The packing that every format has, which any of its kernels' fallbacks reads."""
+
 
 class Format(ABC):
     """A way to store a weight: dtype, granularity, keys and shapes on disk."""
 
     name: ClassVar[str]
+    packing: ClassVar[str] = PLAIN
+    """Which of the format's packings this is: the same numbers in another order, for a kernel that wants them so."""
     dtype: ClassVar[torch.dtype]
+    """Of the codes; no two packings of a format share it."""
     keys: ClassVar[dict[str, str]]
     """Field of QuantizedWeight -> suffix of its key on disk, behind the layer's name."""
 
@@ -44,7 +50,23 @@ class Format(ABC):
 
     def shape(self, weight: QuantizedWeight) -> tuple[int, int]:
         """[N, K] of a stored weight."""
-        return tuple(weight.data.shape)
+        return self.shape_of(tuple(weight.data.shape))
+
+    def shape_of(self, data_shape: tuple[int, int]) -> tuple[int, int]:
+        """[N, K] of a weight whose codes have this shape."""
+        return data_shape
+
+    def holds(self, weight: QuantizedWeight) -> bool:
+        """Whether a plainly packed weight has exactly the same numbers in this packing."""
+        return self.packing == PLAIN
+
+    def from_plain(self, weight: QuantizedWeight) -> QuantizedWeight:
+        """A plainly packed weight in this packing, which must hold it."""
+        return weight
+
+    def to_plain(self, weight: QuantizedWeight) -> QuantizedWeight:
+        """The inverse of from_plain."""
+        return weight
 
     def kept_scale(self, scale: torch.Tensor) -> torch.Tensor:
         """A file's scale as it is kept in memory: fp32."""

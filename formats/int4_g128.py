@@ -24,8 +24,8 @@ class INT4Group(Format):
     dtype = torch.uint8
     keys: ClassVar[dict[str, str]] = {"data": ".weight", "scale": ".weight_scale"}
 
-    def shape(self, weight: QuantizedWeight) -> tuple[int, int]:
-        return weight.data.shape[0], 2 * weight.data.shape[1]
+    def shape_of(self, data_shape: tuple[int, int]) -> tuple[int, int]:
+        return data_shape[0], 2 * data_shape[1]
 
     def kept_scale(self, scale: torch.Tensor) -> torch.Tensor:
         # In fp32 the scales of a 14B model would take 0.4 GiB, and Marlin takes fp16.
@@ -47,11 +47,16 @@ class INT4Group(Format):
         codes = torch.where(scale == 0, 0.0, groups / scale.float())
         codes = codes.round() if seed is None else torch.floor(codes + noise_like(codes, seed))
         codes = (codes + ZERO).clamp_(0, HIGHEST).to(torch.uint8).flatten(1)
-        return QuantizedWeight(codes[:, ::2] | codes[:, 1::2] << 4, scale.squeeze(2))
+        return QuantizedWeight(packed(codes), scale.squeeze(2))
 
     def dequantize(self, weight: QuantizedWeight, dtype: torch.dtype, rows: slice = ALL) -> torch.Tensor:
         codes = codes_of(weight.data[rows]).unflatten(1, (-1, GROUP)).float() - ZERO
         return (codes * weight.scale[rows].float()[:, :, None]).flatten(1).to(dtype)
+
+
+def packed(codes: torch.Tensor) -> torch.Tensor:
+    """uint8 [N, K/2] of codes [N, K], the inverse of codes_of."""
+    return codes[:, ::2] | codes[:, 1::2] << 4
 
 
 def codes_of(data: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 
 import torch
 
-from ..formats import QuantizedWeight
+from ..formats import PLAIN, QuantizedWeight, packing_of
 
 Verdict = tuple[bool, str]
 """Whether something can run, and the reason in words for a user."""
@@ -15,7 +15,7 @@ class Rows(NamedTuple):
     """Activations ready for a product.
 
     values: [M, K], in the kernel's 8-bit dtype, or in the float dtype they came in.
-    scale: fp32 [M, 1], one a row (token), or None where the values are float.
+    scale: fp32 [M, 1], one a row (token), or [M, G], one for each 128 of a row; None where the values are float as they came.
     """
 
     values: torch.Tensor
@@ -33,18 +33,32 @@ class Kernel(ABC):
     format: ClassVar[str]
     variant: ClassVar[str] = ""
     """How this variant multiplies, in a few words, where a kernel has several."""
+    packings: ClassVar[tuple[str, ...]] = (PLAIN,)
+    """The packings of the format that it multiplies; weights in another one are repacked into the first of these when they are loaded."""
 
     @abstractmethod
     def is_supported(self, device: torch.device) -> Verdict:
         """Whether the device, its driver and the installed packages can run this kernel at all."""
 
-    def can_run(self, rows: int, in_features: int, out_features: int) -> Verdict:
-        """Whether the kernel takes a product of this shape."""
+    def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype) -> Verdict:
+        """Whether the kernel takes a product of this shape with activations, and an output, of this dtype."""
         return True, "any shape"
+
+    def takes(self, rows: int, weight: QuantizedWeight, dtype: torch.dtype) -> Verdict:
+        """Whether the kernel multiplies so many rows of a dtype with a weight of its format."""
+        stored = packing_of(self.format, weight)
+        if stored.packing not in self.packings:
+            return False, f"it reads weights packed as {' or '.join(self.packings)}, this one is {stored.packing}"
+        out_features, in_features = stored.shape(weight)
+        return self.can_run(rows, in_features, out_features, dtype)
 
     def tolerance(self, dtype: torch.dtype) -> float:
         """The largest relative error against the oracle that outputs of this dtype may have."""
         return 1e-5 if dtype is torch.float32 else 0.004
+
+    def operand(self, weight: QuantizedWeight) -> torch.Tensor:
+        """The weight [N, K] in fp32 as this kernel multiplies it, for the oracle."""
+        return packing_of(self.format, weight).dequantize(weight, torch.float32)
 
     @abstractmethod
     def quantize(self, x: torch.Tensor) -> Rows:

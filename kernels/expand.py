@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from ..formats import FORMATS, QuantizedWeight
+from ..formats import PACKINGS, QuantizedWeight, packing_of
 from .contract import Kernel, Rows, Verdict
 from .operators import operator
 from .probe import small_check
@@ -14,15 +14,16 @@ PIECE_ELEMENTS = 1 << 24
 
 
 def _fake(x, data, scale, bias, format_name):
-    return x.new_empty((x.shape[0], data.shape[0]))
+    weight = QuantizedWeight(data, scale)
+    return x.new_empty((x.shape[0], packing_of(format_name, weight).shape(weight)[0]))
 
 
 @operator("expanded_linear(Tensor x, Tensor data, Tensor scale, Tensor? bias, str format_name) -> Tensor", _fake)
 def expanded_linear(x: torch.Tensor, data: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None, format_name: str) -> torch.Tensor:
     """x [M, K] @ W.T + bias in x's dtype, W being expanded by its format in pieces of output rows."""
-    format_, weight = FORMATS[format_name], QuantizedWeight(data, scale)
-    y = _fake(x, data, scale, bias, format_name)
-    for part in pieces(data.shape[0], max(1, PIECE_ELEMENTS // max(1, x.shape[1]))):
+    weight, y = QuantizedWeight(data, scale), _fake(x, data, scale, bias, format_name)
+    format_ = packing_of(format_name, weight)
+    for part in pieces(y.shape[1], max(1, PIECE_ELEMENTS // max(1, x.shape[1]))):
         piece = format_.dequantize(weight, x.dtype, part)
         y[:, part] = F.linear(x, piece, None if bias is None else bias[part].to(x.dtype))
     return y
@@ -35,6 +36,7 @@ class Expanded(Kernel):
 
     def __init__(self, name: str, format_name: str, why: str):
         self.name, self.format, self.why = name, format_name, why
+        self.packings = tuple(format_.packing for format_ in PACKINGS if format_.name == format_name)
 
     def is_supported(self, device: torch.device) -> Verdict:
         works, reason = small_check(self, device)  # a device may lack the format's very dtype, as MPS may lack fp8

@@ -3,19 +3,27 @@
 import torch
 import torch.nn.functional as F
 
-from ..formats import FORMATS, QuantizedWeight
+from ..formats import QuantizedWeight
 from .contract import Kernel, Rows
 
+GROUP = 128
 
-def matmul(rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, format_name: str) -> torch.Tensor:
-    """The fp32 product [M, N] of rows and weight as they are stored."""
-    x = rows.values.float() if rows.scale is None else rows.values.float() * rows.scale
-    return F.linear(x, FORMATS[format_name].dequantize(weight, torch.float32), None if bias is None else bias.float())
+
+def matmul(kernel: Kernel, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None) -> torch.Tensor:
+    """The fp32 product [M, N] of the kernel's own operands."""
+    return F.linear(floats(rows), kernel.operand(weight), None if bias is None else bias.float())
+
+
+def floats(rows: Rows) -> torch.Tensor:
+    """The activations [M, K] that quantized rows stand for, in fp32."""
+    if rows.scale is None or rows.scale.shape[1] == 1:
+        return rows.values.float() if rows.scale is None else rows.values.float() * rows.scale
+    return rows.values.float() * rows.scale.repeat_interleave(GROUP, dim=1)[:, : rows.values.shape[1]]
 
 
 def linear(kernel: Kernel, x: torch.Tensor, weight: QuantizedWeight, bias: torch.Tensor | None) -> torch.Tensor:
     """What `kernel.linear` should give, in fp32: the kernel's own operands, multiplied in fp32."""
-    y = matmul(kernel.quantize(x.reshape(-1, x.shape[-1])), weight, bias, kernel.format)
+    y = matmul(kernel, kernel.quantize(x.reshape(-1, x.shape[-1])), weight, bias)
     return y.reshape(*x.shape[:-1], y.shape[-1])
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from ..errors import KernelError
-from ..formats import FORMATS, QuantizedWeight
+from ..formats import QuantizedWeight
 from ..schemes import AUTO, SCHEMES, schemes_of
 from . import torch_fp8, torch_fp8_block, torch_int4, torch_int8
 from .contract import Kernel, Verdict
@@ -36,12 +36,11 @@ class Selection(NamedTuple):
 
     def linear(self, x: torch.Tensor, weight: QuantizedWeight, bias: torch.Tensor | None) -> torch.Tensor:
         """y = x @ W.T + b for x [..., K] by whichever of the two takes the shape; y has x's dtype and leading shape."""
-        return self.for_rows(x.numel() // max(1, x.shape[-1]), weight).linear(x, weight, bias)
+        return self.for_rows(x.numel() // max(1, x.shape[-1]), weight, x.dtype).linear(x, weight, bias)
 
-    def for_rows(self, rows: int, weight: QuantizedWeight) -> Kernel:
-        """Whichever of the two multiplies so many rows with the weight."""
-        shape = FORMATS[self.kernel.format].shape(weight)
-        return self.kernel if rows > 0 and self.kernel.can_run(rows, shape[1], shape[0])[0] else self.fallback
+    def for_rows(self, rows: int, weight: QuantizedWeight, dtype: torch.dtype) -> Kernel:
+        """Whichever of the two multiplies so many rows of a dtype with the weight."""
+        return self.kernel if rows > 0 and self.kernel.takes(rows, weight, dtype)[0] else self.fallback
 
 
 def variants(scheme: str) -> Sequence[Kernel]:

@@ -40,7 +40,7 @@ def fp8_tensorwise_matmul(rows, row_scale, data, scale, bias, out_dtype):
 class _ScaledMM(Kernel):
     name, format = "fp8-torch", "fp8-channel"
 
-    def can_run(self, rows: int, in_features: int, out_features: int) -> Verdict:
+    def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype) -> Verdict:
         if in_features % 16 or out_features % 16:
             return False, f"torch._scaled_mm needs both sizes divisible by 16, this weight is {out_features} x {in_features}"
         return True, "sizes divisible by 16"

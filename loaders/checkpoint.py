@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 
 from ..errors import CheckpointError
-from ..formats import FORMATS, Format, QuantizedWeight, format_of
+from ..formats import PACKINGS, Format, QuantizedWeight, format_of
 from ..schemes import schemes_of
 from .blocks import absent_blocks, promised_depth
 from .components import COMPONENTS, component_of
@@ -135,13 +135,13 @@ def _format_of_layer(data: torch.Tensor, scale: torch.Tensor | None) -> Format |
 
 def _take_weights(tensors: dict[str, torch.Tensor]) -> tuple[str | None, dict[str, QuantizedWeight]]:
     """Move the quantized weights and their scales out of tensors; each is checked against the file's one format."""
-    coded = {format_.dtype for format_ in FORMATS.values()}
+    coded = {format_.dtype for format_ in PACKINGS}
     names = [key.removesuffix(".weight") for key, tensor in tensors.items() if key.endswith(".weight") and tensor.dtype in coded]
     layers = {name: _format_of_layer(tensors[f"{name}.weight"], tensors.get(f"{name}.weight_scale")) for name in names}
     fitting = Counter(filter(None, layers.values()))
     for name in names:
         # A layer that fits nothing is called damaged in the words of the others' format.
-        same = [format_ for format_ in FORMATS.values() if format_.dtype == tensors[f"{name}.weight"].dtype]
+        same = [format_ for format_ in PACKINGS if format_.dtype == tensors[f"{name}.weight"].dtype]
         layers[name] = layers[name] or max(same, key=lambda format_: fitting[format_])
     formats = {format_.name for format_ in layers.values()}
     if len(formats) > 1:

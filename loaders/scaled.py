@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 
 from ..errors import CheckpointError
-from ..formats import format_of
+from ..formats import PACKINGS, format_of
 from .files import Header
 
 SCALES = (".weight_scale", ".scale_weight")
@@ -16,8 +16,8 @@ SCALES = (".weight_scale", ".scale_weight")
 MARKER = "scaled_fp8"
 """A tensor of no use but to say that the fp8 weights beside it have scales; its dtype is theirs."""
 
-_STATIC_ACTIVATIONS = (".input_scale", ".scale_input")
-"""Scales for activations that were measured beforehand; ours are taken from each row as it comes."""
+UNUSED = (".input_scale", ".scale_input", ".weight_workspace")
+"""Scales for activations that were measured beforehand (ours are taken from each row as it comes), and Marlin's scratch memory."""
 
 CORE_TAG, CORE_HEADER = ".comfy_quant", "_quantization_metadata"
 _CORE_FORMATS = {"float8_e4m3fn", "int8_tensorwise"}
@@ -41,7 +41,9 @@ def stored_format(tensors: Mapping[str, torch.Tensor | Header]) -> str | None:
     """
     layers = [layer for layer in _scaled_layers(tensors) if layer + ".weight" in tensors]
     formats = {_format_of(tensors, layer) for layer in layers} - {None}
-    return formats.pop() if len(formats) == 1 and len({tensors[layer + ".weight"].dtype for layer in layers}) == 1 else None
+    found = formats.pop() if len(formats) == 1 else None
+    dtypes = {format_.dtype for format_ in PACKINGS if format_.name == found}
+    return found if all(tensors[layer + ".weight"].dtype in dtypes for layer in layers) else None
 
 
 def to_row_scales(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> dict[str, torch.Tensor]:
@@ -50,7 +52,7 @@ def to_row_scales(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, st
     Raises CheckpointError where ComfyUI's tags say that the codes mean something else than code times scale.
     """
     _check_tags({**_tags(tensors), **_tags_in(metadata, tensors)})
-    kept = {key: tensor for key, tensor in tensors.items() if key != MARKER and not key.endswith((CORE_TAG, *_STATIC_ACTIVATIONS))}
+    kept = {key: tensor for key, tensor in tensors.items() if key != MARKER and not key.endswith((CORE_TAG, *UNUSED))}
     for layer in _scaled_layers(kept):
         scale = next(kept.pop(layer + suffix) for suffix in SCALES if layer + suffix in kept)
         weight = kept.get(layer + ".weight")

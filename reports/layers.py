@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..formats import INT4_G128, format_of
+from ..formats import INT4_G128, Format, format_of
 from ..formats.int4_g128 import GROUP
 from ..loaders.checkpoint import SPIECE
 from ..loaders.files import Header
@@ -118,8 +118,7 @@ def parameters_of(tensors: Headers) -> int | None:
     if any(key.endswith(kind.mark) for key in tensors for kind in QUANTIZED_OTHERWISE):
         return None
     learned = {key: header for key, header in tensors.items() if kind_of(key, header, tensors) not in _NO_PARAMETERS}
-    packed = [header for key, header in learned.items() if _is_int4(header, scale_of(key.removesuffix(".weight"), tensors))]
-    return sum(prod(header.shape) for header in (*learned.values(), *packed))  # two codes a byte
+    return sum(prod(shape_of(header, scale_of(key.removesuffix(".weight"), tensors))) for key, header in learned.items())
 
 
 def kind_of(key: str, header: Header, tensors: Headers) -> str:
@@ -146,13 +145,22 @@ def precision_of(key: str, header: Header, tensors: Headers) -> str:
     scale = scale_of(name, tensors) if key.endswith(".weight") else None
     if scale is None:
         return dtype_name(header.dtype) + (", no scale" if header.dtype in _EIGHT_BITS else "")
-    if _is_int4(header, scale):
-        return f"{_INT4}, one scale a group of {GROUP}"
+    int4 = _int4_of(header, scale)
+    if int4:
+        return f"{_INT4}, one scale a group of {GROUP}" + ("" if int4 is INT4_G128 else f", packed for {int4.packing.capitalize()}")
     return f"{dtype_name(header.dtype)}, {granularity(header.shape, scale.shape)}"
 
 
-def _is_int4(header: Header, scale: Header | None) -> bool:
-    return scale is not None and format_of(header.dtype, header.shape, scale.shape) is INT4_G128
+def shape_of(header: Header, scale: Header | None) -> tuple[int, ...]:
+    """The shape of a tensor's numbers, which may be packed."""
+    int4 = _int4_of(header, scale)
+    return int4.shape_of(header.shape) if int4 else header.shape
+
+
+def _int4_of(header: Header, scale: Header | None) -> Format | None:
+    """The packing of an int4 weight; None for any other."""
+    found = format_of(header.dtype, header.shape, scale.shape) if scale else None
+    return found if found and found.name == INT4_G128.name else None
 
 
 def granularity(weight: tuple[int, ...], scale: tuple[int, ...]) -> str:
@@ -178,7 +186,7 @@ def _layer(key: str, header: Header, tensors: Headers) -> Layer:
         name=name,
         role=f"{numbered[1]}.*{name[numbered.end() :]}" if numbered else name,
         block=f"{numbered[1]}.{numbered[2]}" if numbered else None,
-        shape=(header.shape[0], 2 * header.shape[1]) if _is_int4(header, scale) else header.shape,
+        shape=shape_of(header, scale),
         precision=precision_of(key, header, tensors),
         scale_dtype=dtype_name(scale.dtype) if scale else None,
         bytes=header.nbytes + (scale.nbytes if scale else 0),

@@ -60,7 +60,7 @@ def watching(module: torch.nn.Module, checkpoint: Checkpoint) -> Iterator[Watch]
         def compare(_, inputs, output) -> None:
             x, bias = inputs[0], checkpoint.tensors.get(name + ".bias")
             weight = QuantizedWeight(*(part.to(x.device) for part in checkpoint.weights[name]))
-            kernel = layer.kernel_selection.for_rows(x.numel() // x.shape[-1], weight)
+            kernel = layer.kernel_selection.for_rows(x.numel() // x.shape[-1], weight, x.dtype)
             # A bias is no quantized operand: it is in the model's compute dtype, as in ComfyUI's own models.
             expected = reference.linear(kernel, x, weight, None if bias is None else bias.to(x.device, layer.weight.dtype))
             error = reference.relative_error(output, expected)

@@ -69,8 +69,8 @@ def test_shapes_the_kernel_cannot_take_go_to_the_fallback():
         return FORMATS["fp8-channel"].quantize(torch.ones(out_features, 48))
 
     selection = select("auto", "fp8-channel", CPU)._replace(kernel=VARIANTS["fp8-torch"][0])
-    assert selection.for_rows(4, stored(32)) is VARIANTS["fp8-torch"][0]
-    assert selection.for_rows(4, stored(33)) is VARIANTS["fp8-torch"][-1]
+    assert selection.for_rows(4, stored(32), torch.bfloat16) is VARIANTS["fp8-torch"][0]
+    assert selection.for_rows(4, stored(33), torch.bfloat16) is VARIANTS["fp8-torch"][-1]
 
 
 @pytest.mark.gpu
