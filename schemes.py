@@ -27,13 +27,18 @@ _TABLE = (
     Scheme("int8-sgl", "int8-channel", "sglang-kernel", "sm_75 (fp16 only) to sm_90: RTX 20 to 40, A100, Hopper; not implemented for Blackwell"),
     Scheme("fp8-q8f", "fp8-channel", "q8_kernels", "sm_89: RTX 40, L40S; the package is built for that GPU alone and writes bf16 only"),
     Scheme("int8-q8f", "int8-channel", "q8_kernels", "sm_89: RTX 40, L40S; forks of the package build for others"),
-    Scheme("int8-torchao", "int8-channel", "torchao", "any CUDA GPU with int8 tensor cores (sm_75 and newer), and the CPU"),
+    Scheme("int8-torchao", "int8-channel", "torchao", "sm_80 and newer, where its Triton product runs; and CPUs with VNNI"),
     Scheme("int4-g128-marlin", "int4-g128", "Marlin", "sm_80 and newer: RTX 30 to 50, A100, Hopper (not tuned for it), Blackwell"),
     Scheme("fp8-b128-deepgemm", "fp8-b128", "DeepGEMM", "sm_90 and sm_100: Hopper and data-centre Blackwell; it has no kernels for RTX cards"),
     Scheme("fp8-torch", "fp8-channel", "torch", "everything whose torch has fp8 (MPS may not); fp8 products on sm_89 and newer, else expanded"),
-    Scheme("fp8-b128-torch", "fp8-b128", "torch", "everything whose torch has fp8 (MPS may not); the weight is expanded, on sm_90 too"),
-    Scheme("int4-g128-torch", "int4-g128", "torch", "everything, from sm_75 and older to the CPU; the weight is expanded"),
     Scheme("int8-torch", "int8-channel", "torch", "everything; int8 products on sm_75 and newer and CPUs with VNNI, else the weight is expanded"),
+    Scheme("int4-g128-torch", "int4-g128", "torch", "everything, from sm_75 and older to the CPU; the weight is expanded"),
+    Scheme("fp8-b128-torch", "fp8-b128", "torch", "everything whose torch has fp8 (MPS may not); products of blocks on sm_90, else expanded"),
+    Scheme("fp8-triton", "fp8-channel", "Triton", "sm_89 and newer: RTX 40 and 50, Hopper, Blackwell; older GPUs have no fp8 products"),
+    Scheme("int8-triton", "int8-channel", "Triton", "sm_80 and newer: RTX 30 to 50, A100, Hopper, Blackwell; Triton has no tensor cores for sm_75"),
+    Scheme("int4-g128-triton", "int4-g128", "Triton", "sm_80 and newer: RTX 30 to 50, A100, Hopper, Blackwell"),
+    Scheme("int4-g128-a8-triton", "int4-g128", "Triton", "sm_80 and newer; it rounds activations to int8, which auto leaves to you to choose"),
+    Scheme("int8-kitchen", "int8-channel", "comfy-kitchen", "sm_75 and newer; ComfyUI comes with the package"),
 )
 
 SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in _TABLE}

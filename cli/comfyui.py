@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -28,7 +29,7 @@ def model_folders(comfyui: str | None, kinds: Iterable[str], instead: str) -> tu
 
     instead: the option that does without a ComfyUI, for the errors. Raises DiscoveryError where there is none.
     """
-    place = comfyui or os.environ.get("COMFYUI_PATH") or _parent_comfyui()
+    place = _place(comfyui)
     if not place or not os.path.isfile(os.path.join(place, "folder_paths.py")):
         raise DiscoveryError(
             f"there is no ComfyUI in {place or 'the folders above this pack'}. Say where it is with --comfyui DIR, or name a folder with {instead}."
@@ -42,6 +43,20 @@ def model_folders(comfyui: str | None, kinds: Iterable[str], instead: str) -> tu
         raise LightQuantError(f"the ComfyUI in {place} did not say where its models are ({why}). Use its own Python, or {instead}.")
     folders, models = json.loads(answer.removeprefix("lightquant"))
     return folders, models
+
+
+def version(comfyui: str | None) -> str:
+    """The version of that ComfyUI, or of the one that would be asked; "" where there is none that says it."""
+    try:
+        with open(os.path.join(_place(comfyui) or "", "comfyui_version.py"), encoding="utf-8") as file:
+            said = re.search(r"""^__version__ = ["'](.+)["']""", file.read(), re.MULTILINE)
+    except OSError:
+        return ""
+    return said[1] if said else ""
+
+
+def _place(comfyui: str | None) -> str | None:
+    return comfyui or os.environ.get("COMFYUI_PATH") or _parent_comfyui()
 
 
 def _parent_comfyui() -> str | None:

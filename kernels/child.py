@@ -28,8 +28,8 @@ def findings(kernels: Sequence[tuple[str, str]], device: torch.device) -> dict[s
     if waiting:
         log.info("LightQuant checks kernels in a process of its own, once for each version: %s", ", ".join(waiting))
     while waiting:
-        said, kept = _ask(waiting, device)
-        remembered.remember({keys[name]: finding for name, finding in said.items() if kept})
+        said, lasting = _ask(waiting, device)
+        remembered.remember({keys[name]: finding for name, finding in said.items() if lasting and finding.pop("lasting", True)})
         found.update(said)
         waiting = [name for name in waiting if name not in said]
     return found
@@ -46,7 +46,7 @@ def _ask(waiting: list[str], device: torch.device) -> tuple[dict[str, dict], boo
     except OSError as problem:
         return {name: _dead(f"no process could be started for it: {problem}") for name in waiting}, False
     lines = [json.loads(line) for line in output.splitlines() if line.startswith('{"kernel"')]
-    said = {line["kernel"]: {key: line[key] for key in ("works", "why", "error")} for line in lines if "works" in line}
+    said = {line.pop("kernel"): line for line in lines if "works" in line}
     began = [line["kernel"] for line in lines if "begins" in line and line["kernel"] not in said]
     last = (errors.strip().splitlines() or ["it said nothing"])[-1]
     if began:

@@ -22,6 +22,17 @@ class Rows(NamedTuple):
     scale: torch.Tensor | None
 
 
+GROUP = 128
+"""How many activations of a row share a scale where a row has several."""
+
+
+def floats(rows: Rows) -> torch.Tensor:
+    """The activations [M, K] that rows stand for, in fp32."""
+    if rows.scale is None or rows.scale.shape[1] == 1:
+        return rows.values.float() if rows.scale is None else rows.values.float() * rows.scale
+    return rows.values.float() * rows.scale.repeat_interleave(GROUP, dim=1)[:, : rows.values.shape[1]]
+
+
 class Kernel(ABC):
     """The code that computes y = x @ W.T + b from a stored weight.
 
@@ -55,6 +66,10 @@ class Kernel(ABC):
     def tolerance(self, dtype: torch.dtype) -> float:
         """The largest relative error against the oracle that outputs of this dtype may have."""
         return 1e-5 if dtype is torch.float32 else 0.004
+
+    def activations(self, rows: Rows) -> torch.Tensor:
+        """The activations [M, K] in fp32 as this kernel multiplies them, for the oracle."""
+        return floats(rows)
 
     def operand(self, weight: QuantizedWeight) -> torch.Tensor:
         """The weight [N, K] in fp32 as this kernel multiplies it, for the oracle."""

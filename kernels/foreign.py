@@ -16,6 +16,10 @@ class ForeignKernel(Kernel):
 
     package: ClassVar[Package]
 
+    def found(self) -> Found | None:
+        """Where the package is installed."""
+        return find(self.package)
+
     @abstractmethod
     def runs_on(self, device: torch.device) -> Verdict:
         """Whether the package has code for this kind of device, from what is known of it."""
@@ -28,7 +32,7 @@ class ForeignKernel(Kernel):
         able, why = self.runs_on(device)
         if not able:
             return False, why
-        found = find(self.package)
+        found = self.found()
         if found is None:
             return False, f"{self.package.name} is not installed ({install(self.package)})"
         finding = child.findings([(self.address, found.described)], device)[self.address]
@@ -44,14 +48,3 @@ class ForeignKernel(Kernel):
     def address(self) -> str:
         """How the child's command line calls this kernel: the module's name and the class's."""
         return f"{type(self).__module__.rsplit('.', 1)[-1]}.{type(self).__name__}"
-
-
-def nvidia(device: torch.device, lowest: tuple[int, int], highest: tuple[int, int] = (99, 0), but: str = "") -> Verdict:
-    """Whether a device is an NVIDIA GPU of a capability in this range; but: why not beyond it."""
-    if device.type != "cuda" or torch.version.hip is not None:
-        return False, f"it needs an NVIDIA GPU, this is {'an AMD GPU' if device.type == 'cuda' else f'the {device.type.upper()}'}"
-    capability = torch.cuda.get_device_capability(device)
-    if not lowest <= capability <= highest:
-        needed = f"sm_{lowest[0]}{lowest[1]}" + (" and newer" if highest == (99, 0) else f" to sm_{highest[0]}{highest[1]}")
-        return False, f"it needs {needed}, this GPU is sm_{capability[0]}{capability[1]}" + (f" ({but})" if but else "")
-    return True, f"sm_{capability[0]}{capability[1]}"

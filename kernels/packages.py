@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import os
+import sys
 from typing import NamedTuple
 
 import torch
@@ -11,8 +12,9 @@ import torch
 class Package(NamedTuple):
     """name: as the table of schemes has it.
     distributions: what pip calls it, the current name first; modules: what Python calls it, each tried in turn.
-    versions: release of torch ("2.11") -> the version of the first distribution that was built for it; empty where it goes with any torch.
+    versions: release of torch ("2.11") -> what pip is to install for it; empty where pip has nothing.
     how: how to get it where pip can't.
+    linux_only: whether it has no build for any other system.
     """
 
     name: str
@@ -20,6 +22,7 @@ class Package(NamedTuple):
     modules: tuple[str, ...]
     versions: dict[str, str]
     how: str = ""
+    linux_only: bool = False
 
 
 class Found(NamedTuple):
@@ -49,14 +52,14 @@ def find(package: Package) -> Found | None:
 
 def install(package: Package) -> str:
     """The command that installs the package for this torch without touching torch itself, or why there is none."""
+    if package.linux_only and sys.platform != "linux":
+        return f"{package.name} has no build for this system, only for Linux"
     if package.how:
         return package.how
-    release = torch_release()
-    if not package.versions:
-        return f"pip install --no-deps {package.distributions[0]}"
-    if release not in package.versions:
-        return f"no version of {package.distributions[0]} is known for torch {release}; known: torch {', '.join(package.versions)}"
-    return f"pip install --no-deps {package.distributions[0]}=={package.versions[release]}"
+    wanted = package.versions.get(torch_release())
+    if wanted is None:
+        return f"no version of {package.name} is known to fit torch {torch_release()}; known: torch {', '.join(package.versions)}"
+    return f"pip install --no-deps {wanted}"
 
 
 def torch_release() -> str:

@@ -1,5 +1,6 @@
 """The activation quantizer of the 8-bit kernels: one scale a row (token), taken from the row itself."""
 
+import importlib
 import logging
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -73,7 +74,7 @@ def triton_quantizer(device: torch.device, dtype: torch.dtype) -> ModuleType | N
         expected, expected_scale = _eager(x, dtype)
         return torch.equal(values.cpu().float(), expected.float()) and torch.equal(scale.cpu(), expected_scale)
 
-    return _if_right(check, "activations are quantized by eager torch, in several passes instead of one")
+    return if_right("triton_rows", check, "activations are quantized by eager torch, in several passes instead of one")
 
 
 @cache
@@ -87,16 +88,15 @@ def triton_rescale(device: torch.device) -> ModuleType | None:
             triton_rows.rescale(products.to(device), scale.to(device), torch.ones(512, 1).to(device), torch.zeros(512).to(out), out)
         return torch.equal(out.cpu(), (products * scale).bfloat16())
 
-    return _if_right(check, "int8 products are scaled by eager torch, in several passes instead of one")
+    return if_right("triton_rows", check, "int8 products are scaled by eager torch, in several passes instead of one")
 
 
-def _if_right(check: Callable[[ModuleType], bool], otherwise: str) -> ModuleType | None:
-    """The module of Triton kernels if the check holds: Triton may be missing, unable to compile (no C compiler, say), or wrong."""
+def if_right(name: str, check: Callable[[ModuleType], bool], otherwise: str) -> ModuleType | None:
+    """A module of Triton kernels if the check of it holds: Triton may be missing, unable to compile (no C compiler, say), or wrong."""
     try:
-        from . import triton_rows
-
-        if check(triton_rows):
-            return triton_rows
+        module = importlib.import_module(f".{name}", __package__)
+        if check(module):
+            return module
         problem: object = "its results are wrong here"
     except torch.OutOfMemoryError:
         raise

@@ -6,19 +6,10 @@ import torch.nn.functional as F
 from ..formats import QuantizedWeight
 from .contract import Kernel, Rows
 
-GROUP = 128
-
 
 def matmul(kernel: Kernel, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None) -> torch.Tensor:
     """The fp32 product [M, N] of the kernel's own operands."""
-    return F.linear(floats(rows), kernel.operand(weight), None if bias is None else bias.float())
-
-
-def floats(rows: Rows) -> torch.Tensor:
-    """The activations [M, K] that quantized rows stand for, in fp32."""
-    if rows.scale is None or rows.scale.shape[1] == 1:
-        return rows.values.float() if rows.scale is None else rows.values.float() * rows.scale
-    return rows.values.float() * rows.scale.repeat_interleave(GROUP, dim=1)[:, : rows.values.shape[1]]
+    return F.linear(kernel.activations(rows), kernel.operand(weight), None if bias is None else bias.float())
 
 
 def linear(kernel: Kernel, x: torch.Tensor, weight: QuantizedWeight, bias: torch.Tensor | None) -> torch.Tensor:

@@ -8,20 +8,34 @@ import torch
 from ..errors import KernelError
 from ..formats import QuantizedWeight
 from ..schemes import AUTO, SCHEMES, schemes_of
-from . import torch_fp8, torch_fp8_block, torch_int4, torch_int8
+from . import (
+    deepgemm,
+    kitchen,
+    marlin,
+    q8f,
+    sgl,
+    torch_fp8,
+    torch_fp8_block,
+    torch_int4,
+    torch_int8,
+    torchao,
+    triton_fp8,
+    triton_int4_kernels,
+    triton_int8,
+    vllm,
+)
 from .contract import Kernel, Verdict
-from .unwritten import Unwritten
+from .order import last_resort, order_of
 
 VARIANTS: dict[str, Sequence[Kernel]] = {
+    "fp8-vllm": (vllm.FP8(),), "int8-vllm": (vllm.INT8(),), "fp8-sgl": (sgl.FP8(),), "int8-sgl": (sgl.INT8(),),
+    "fp8-q8f": (q8f.FP8(),), "int8-q8f": (q8f.INT8(),), "int8-torchao": (torchao.TorchAO(),),
+    "int4-g128-marlin": marlin.VARIANTS, "fp8-b128-deepgemm": deepgemm.VARIANTS,
     "fp8-torch": torch_fp8.VARIANTS, "int8-torch": torch_int8.VARIANTS, "fp8-b128-torch": torch_fp8_block.VARIANTS,
-    "int4-g128-torch": torch_int4.VARIANTS,
+    "int4-g128-torch": torch_int4.VARIANTS, "int8-kitchen": kitchen.VARIANTS, "fp8-triton": triton_fp8.VARIANTS,
+    "int8-triton": triton_int8.VARIANTS, "int4-g128-triton": triton_int4_kernels.VARIANTS, "int4-g128-a8-triton": triton_int4_kernels.A8_VARIANTS,
 }  # fmt: skip
-"""The kernels that exist, by scheme: variants, best first."""
-
-ORDER: dict[str, Sequence[str]] = {
-    "fp8-channel": ("fp8-torch",), "int8-channel": ("int8-torch",), "fp8-b128": ("fp8-b128-torch",), "int4-g128": ("int4-g128-torch",),
-}  # fmt: skip
-"""What `auto`, and a scheme whose kernel is missing, take for a format: fastest first, the last one runs everywhere."""
+"""The kernels of every scheme: variants, best first."""
 
 
 class Selection(NamedTuple):
@@ -44,8 +58,8 @@ class Selection(NamedTuple):
 
 
 def variants(scheme: str) -> Sequence[Kernel]:
-    """The kernels behind a scheme, best first; one that only explains itself where none is written."""
-    return VARIANTS.get(scheme) or (Unwritten(scheme, SCHEMES[scheme].format, SCHEMES[scheme].package),)
+    """The kernels behind a scheme, best first."""
+    return VARIANTS[scheme]
 
 
 def best_variant(scheme: str, device: torch.device) -> tuple[Kernel | None, str]:
@@ -65,6 +79,14 @@ def report(device: torch.device) -> dict[str, Verdict]:
     return {scheme: (kernel is not None, reason) for scheme, (kernel, reason) in found.items()}
 
 
+def _passed_over(order: Sequence[str], taken: str, basis: str) -> str:
+    """What `auto` says of the order it followed; `lightquant doctor` has the reasons of each."""
+    if len(order) == 1:
+        return ""
+    faster = order[: order.index(taken)]
+    return f"; first in the order of speed, {basis}" if not faster else f"; faster ones can't run here: {', '.join(faster)} ({basis})"
+
+
 def select(scheme: str, format_name: str, device: torch.device, may_substitute: bool = True) -> Selection:
     """The kernel for weights of a format on a device.
 
@@ -72,13 +94,13 @@ def select(scheme: str, format_name: str, device: torch.device, may_substitute: 
     may_substitute: whether another kernel of the same format may stand in for one that can't run here.
     Raises KernelError, which says why the scheme can't run and which ones can.
     """
-    fallback = variants(ORDER[format_name][-1])[-1]
-    wanted = ORDER[format_name] if scheme == AUTO else (scheme,)
+    fallback, order = variants(last_resort(format_name))[-1], order_of(format_name, device)
+    wanted = order.schemes if scheme == AUTO else (scheme,)
     reasons = []
     for name in wanted:
         kernel, reason = best_variant(name, device)
         if kernel is not None:
-            return Selection(kernel, fallback, reason if scheme != AUTO else f"auto: {reason}")
+            return Selection(kernel, fallback, reason if scheme != AUTO else f"auto: {reason}{_passed_over(wanted, name, order.basis)}")
         reasons.append(f"{name} can't run here: {reason}")
     if scheme == AUTO:
         raise KernelError(f"No kernel for {format_name} runs on {device}: {'; '.join(reasons)}. Load a file of another format.")

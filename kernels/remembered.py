@@ -6,9 +6,12 @@ import logging
 import os
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import torch
+
+from ..errors import KernelError
 
 PACK = Path(__file__).resolve().parents[1]
 
@@ -31,21 +34,39 @@ def key(kernel: str, package: str, device: torch.device) -> str:
     return " | ".join((kernel, package, f"torch {torch.__version__}", f"{name} {capability}".strip(), _code()))
 
 
+_here: dict[str, dict] = {}
+"""What this process has found out, should the file not keep it."""
+
+
 def recall(finding: str) -> dict | None:
     """What is known under a key."""
-    return _read().get(finding)
+    return _here.get(finding) or _read().get(finding)
 
 
 def remember(findings: dict[str, dict]) -> None:
     """Add to what is known. A file that can't be written costs the next start its checks, and no more."""
     target = path()
+    if not findings:
+        return
+    _here.update(findings)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=target.parent, encoding="utf-8", delete=False) as file:
-            json.dump({**_read(), **findings}, file, indent=1)
-        os.replace(file.name, target)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            fresh = Path(folder, target.name)
+            fresh.write_text(json.dumps({**_read(), **findings}, indent=1), encoding="utf-8")
+            os.replace(fresh, target)
     except OSError as problem:
         log.warning("LightQuant can't keep what it found out about the kernels here in %s: %s", target, problem)
+
+
+def forget() -> None:
+    """Let every check be made again. Raises KernelError where the file can't be removed."""
+    target = path()
+    _here.clear()
+    try:
+        target.unlink(missing_ok=True)
+    except OSError as problem:
+        raise KernelError(f"What was found out about the kernels here can't be forgotten ({problem}). Delete {target} yourself.") from problem
 
 
 def _read() -> dict[str, dict]:
@@ -56,6 +77,7 @@ def _read() -> dict[str, dict]:
     return known if isinstance(known, dict) else {}
 
 
+@cache
 def _code() -> str:
     """A short hash of the code that checks and multiplies: another version of it is to be checked again."""
     parts = (file.read_bytes() for folder in ("formats", "kernels") for file in sorted((PACK / folder).rglob("*.py")))

@@ -8,6 +8,7 @@ import torch
 
 from ..formats import QuantizedWeight
 from .contract import Kernel, Rows, Verdict
+from .devices import nvidia
 from .expand import Expanded
 from .operators import MATMUL_ARGUMENTS, fake_matmul, operator
 from .probe import small_check
@@ -57,7 +58,7 @@ class RowWise(_ScaledMM):
 
     def is_supported(self, device: torch.device) -> Verdict:
         # sm_89's row-wise kernel was seen to leave the current stream before torch 2.12, and sm_120's to be missing on Windows.
-        capable, why = _nvidia(device, lambda capability: capability[0] in (9, 10), "sm_90 and sm_100")
+        capable, why = nvidia(device, (9, 0), (10, 3), but="its row-wise scales were not reliable there")
         return small_check(self, device) if capable else (False, why)
 
     def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
@@ -68,18 +69,11 @@ class TensorWise(_ScaledMM):
     variant = "torch._scaled_mm with the scales applied after it"
 
     def is_supported(self, device: torch.device) -> Verdict:
-        capable, why = _nvidia(device, lambda capability: capability >= (8, 9), "sm_89 and newer")
+        capable, why = nvidia(device, (8, 9), but="older GPUs have no fp8 products")
         return small_check(self, device) if capable else (False, why)
 
     def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
         return fp8_tensorwise_matmul(rows.values, rows.scale, weight.data, weight.scale, bias, out_dtype)
-
-
-def _nvidia(device: torch.device, fits, where: str) -> Verdict:
-    if device.type != "cuda" or torch.version.hip is not None:
-        return False, f"it needs an NVIDIA GPU, this is {'an AMD GPU' if device.type == 'cuda' else f'the {device.type.upper()}'}"
-    capability = torch.cuda.get_device_capability(device)
-    return fits(capability), f"it needs {where}, this GPU is sm_{capability[0]}{capability[1]}"
 
 
 VARIANTS = (RowWise(), TensorWise(), Expanded("fp8-torch", "fp8-channel", "no fp8 products here"))

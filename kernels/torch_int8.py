@@ -48,7 +48,7 @@ def int8_mm_matmul(rows, row_scale, data, scale, bias, out_dtype):
     return y
 
 
-def _cpu_has_int8_dot_products() -> bool:
+def cpu_has_int8_dot_products() -> bool:
     """Without them torch._int_mm was seen to take eighteen times as long as a float product; torch 2.11 is the first to say."""
     return getattr(torch.cpu, "get_capabilities", dict)().get("avx512_vnni", False)
 
@@ -59,7 +59,7 @@ class IntMM(Kernel):
     def is_supported(self, device: torch.device) -> Verdict:
         if device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) < (7, 5):
             return False, "it needs int8 tensor cores (sm_75 and newer)"
-        if device.type == "cpu" and not _cpu_has_int8_dot_products():
+        if device.type == "cpu" and not cpu_has_int8_dot_products():
             return False, "this CPU has no int8 dot products (avx512_vnni), so torch._int_mm would be slower than a float product"
         return small_check(self, device) if device.type in ("cuda", "cpu") else (False, f"torch._int_mm does not exist on {device.type.upper()}")
 

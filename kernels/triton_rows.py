@@ -9,60 +9,77 @@ import triton
 import triton.language as tl
 
 WIDEST_ROW = 32768
-"""Rows up to this many elements stay in registers; longer ones are read twice, the second time from cache."""
+"""Rows up to this many elements stay in registers; what is beyond is read twice, the second time from cache."""
+
+MOST_CHUNKS = 8
+"""A thread holds at most so many times 8 elements, beyond which registers are too few to keep enough rows on their way from memory."""
 
 
 @triton.jit
-def _round_to_int(x):
-    # Adding and subtracting 1.5 * 2**23 leaves the nearest integer, ties to even, for |x| < 2**22, without a library call.
-    return (x + 12582912.0) - 12582912.0
+def magnitude_bits(x):
+    """|x| of fp32 as integers in the same order, where NaN is larger than every number."""
+    return x.to(tl.int32, bitcast=True) & 0x7FFFFFFF
+
+
+@triton.jit
+def largest(bits, axis: tl.constexpr):
+    """The largest magnitude along an axis, and whether a NaN is there: one reduction tells both, where a float's would ignore NaN."""
+    top = tl.max(bits, axis)
+    return top.to(tl.float32, bitcast=True), top > 0x7F800000
 
 
 @triton.jit
 def _store_codes(values, offsets, mask, x, inverse, to_int: tl.constexpr):
     codes = x * inverse
     if to_int:
-        codes = _round_to_int(codes)
-    tl.store(values + offsets, codes.to(values.dtype.element_ty), mask=mask)
+        # Adding 1.5 * 2**23 leaves the nearest integer, ties to even, in the low bits; conversions run at an eighth of an addition's speed.
+        tl.store(values + offsets, (codes + 12582912.0).to(tl.int32, bitcast=True).to(tl.int8), mask=mask)
+    else:
+        tl.store(values + offsets, codes.to(values.dtype.element_ty), mask=mask)
 
 
 @triton.jit
-def _quantize_row(x_ptr, values_ptr, scale_ptr, columns, limit, smallest, block: tl.constexpr, blocks: tl.constexpr, to_int: tl.constexpr):
+def _quantize_row(
+    x_ptr, values_ptr, scale_ptr, columns, limit, smallest, chunk: tl.constexpr, held: tl.constexpr, chunks: tl.constexpr, to_int: tl.constexpr,
+):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     x_row, values_row = x_ptr + row * columns, values_ptr + row * columns
-    offsets = tl.arange(0, block)
-    mask = offsets < columns
-    x = tl.load(x_row + offsets, mask=mask, other=0.0).to(tl.float32)
-    amax = tl.max(tl.abs(x))
-    bad = tl.max((x != x).to(tl.int32))
-    for later in range(1, blocks):
-        inside = later * block + offsets < columns
-        part = tl.load(x_row + later * block + offsets, mask=inside, other=0.0).to(tl.float32)
-        amax = tl.maximum(amax, tl.max(tl.abs(part)))
-        bad = tl.maximum(bad, tl.max((part != part).to(tl.int32)))
+    offsets = tl.arange(0, chunk)
+    parts = ()
+    tops = tl.zeros((chunk,), tl.int32)
+    for index in tl.static_range(held):
+        x = tl.load(x_row + index * chunk + offsets, mask=index * chunk + offsets < columns, other=0.0).to(tl.float32)
+        tops = tl.maximum(tops, magnitude_bits(x))
+        parts = parts + (x,)  # noqa: RUF005, as Triton unpacks no tuples
+    for index in range(held, chunks):
+        x = tl.load(x_row + index * chunk + offsets, mask=index * chunk + offsets < columns, other=0.0).to(tl.float32)
+        tops = tl.maximum(tops, magnitude_bits(x))
+    amax, is_nan = largest(tops, 0)
     amax = tl.maximum(amax, smallest)
-    # tl.max ignores NaN, which would hide it in an ordinary row.
-    tl.store(scale_ptr + row, tl.where(bad > 0, float("nan"), tl.div_rn(amax, limit)))
+    tl.store(scale_ptr + row, tl.where(is_nan, float("nan"), tl.div_rn(amax, limit)))
     inverse = tl.div_rn(limit, amax)
-    _store_codes(values_row, offsets, mask, x, inverse, to_int)
-    for later in range(1, blocks):
-        inside = later * block + offsets < columns
-        part = tl.load(x_row + later * block + offsets, mask=inside, other=0.0).to(tl.float32)
-        _store_codes(values_row + later * block, offsets, inside, part, inverse, to_int)
+    for index in tl.static_range(held):
+        _store_codes(values_row, index * chunk + offsets, index * chunk + offsets < columns, parts[index], inverse, to_int)
+    for index in range(held, chunks):
+        inside = index * chunk + offsets < columns
+        x = tl.load(x_row + index * chunk + offsets, mask=inside, other=0.0).to(tl.float32)
+        _store_codes(values_row, index * chunk + offsets, inside, x, inverse, to_int)
 
 
 def quantize_rows(x: torch.Tensor, values: torch.Tensor, scale: torch.Tensor, limit: float, smallest: float) -> None:
     """Fill values [M, K] and scale [M, 1] from contiguous x [M, K], reading x once."""
     rows, columns = x.shape
-    block = min(triton.next_power_of_2(columns), WIDEST_ROW)
+    # Chunks of 8 elements a thread, so that a thread reads 16 bytes of bf16 at once; whole ones, so that few threads idle at the row's end.
+    wanted = triton.cdiv(min(columns, WIDEST_ROW), MOST_CHUNKS)
+    chunk = min(max(1024, triton.next_power_of_2(wanted)), triton.next_power_of_2(min(columns, WIDEST_ROW)))
+    chunks = triton.cdiv(columns, chunk)
     _quantize_row[(rows,)](
-        x, values, scale, columns, limit, smallest,
-        block=block, blocks=triton.cdiv(columns, block), to_int=values.dtype == torch.int8, num_warps=min(16, max(4, block // 1024)),
-        enable_fp_fusion=False,
+        x, values, scale, columns, limit, smallest, chunk=chunk, held=min(chunks, triton.cdiv(WIDEST_ROW, chunk)), chunks=chunks,
+        to_int=values.dtype == torch.int8, num_warps=min(16, max(1, chunk // 256)), enable_fp_fusion=False,
     )  # fmt: skip
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def _rescale_tile(
     products_ptr, row_scale_ptr, column_scale_ptr, bias_ptr, out_ptr, rows, columns, out_stride,
     has_bias: tl.constexpr, block_rows: tl.constexpr, block_columns: tl.constexpr,

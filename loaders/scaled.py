@@ -16,8 +16,11 @@ SCALES = (".weight_scale", ".scale_weight")
 MARKER = "scaled_fp8"
 """A tensor of no use but to say that the fp8 weights beside it have scales; its dtype is theirs."""
 
-UNUSED = (".input_scale", ".scale_input", ".weight_workspace")
-"""Scales for activations that were measured beforehand (ours are taken from each row as it comes), and Marlin's scratch memory."""
+WORKSPACE = ".weight_workspace"
+"""Scratch memory that LightX2V's Marlin files carry for each weight."""
+
+_UNUSED = (".input_scale", ".scale_input", WORKSPACE)
+"""What is left out: scales for activations were measured beforehand, and ours are taken from each row as it comes."""
 
 CORE_TAG, CORE_HEADER = ".comfy_quant", "_quantization_metadata"
 _CORE_FORMATS = {"float8_e4m3fn", "int8_tensorwise"}
@@ -52,7 +55,7 @@ def to_row_scales(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, st
     Raises CheckpointError where ComfyUI's tags say that the codes mean something else than code times scale.
     """
     _check_tags({**_tags(tensors), **_tags_in(metadata, tensors)})
-    kept = {key: tensor for key, tensor in tensors.items() if key != MARKER and not key.endswith((CORE_TAG, *UNUSED))}
+    kept = {key: tensor for key, tensor in tensors.items() if key != MARKER and not key.endswith((CORE_TAG, *_UNUSED))}
     for layer in _scaled_layers(kept):
         scale = next(kept.pop(layer + suffix) for suffix in SCALES if layer + suffix in kept)
         weight = kept.get(layer + ".weight")

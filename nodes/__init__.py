@@ -2,9 +2,11 @@
 
 from comfy_api.latest import ComfyExtension, io
 
+from ..routes import register
 from .download import Download
 from .from_config import FromConfig
 from .inspect import Inspect
+from .kernels import Kernels
 from .loaders import LoadCLIP, LoadDiT, LoadT5
 from .pair import LoadDiTPair
 
@@ -12,8 +14,11 @@ from .pair import LoadDiTPair
 class LightQuantExtension(ComfyExtension):
     """The pack, as ComfyUI sees it."""
 
+    async def on_load(self) -> None:
+        register()
+
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, Inspect, FromConfig, Download]
+        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, Inspect, Kernels, FromConfig, Download]
 
 
 __all__ = ["LightQuantExtension"]

@@ -13,7 +13,7 @@ from ..formats.int4_g128 import GROUP
 from ..loaders.checkpoint import SPIECE
 from ..loaders.files import Header
 from ..loaders.foreign import QUANTIZED_OTHERWISE
-from ..loaders.scaled import CORE_TAG, MARKER, SCALES
+from ..loaders.scaled import CORE_TAG, MARKER, SCALES, WORKSPACE
 
 Headers = Mapping[str, Header]
 
@@ -125,7 +125,7 @@ def kind_of(key: str, header: Header, tensors: Headers) -> str:
     """The kind of tensor that the bytes are counted under."""
     if key == SPIECE:
         return TOKENIZER
-    if key == MARKER or key.endswith(CORE_TAG):
+    if key == MARKER or key.endswith((CORE_TAG, WORKSPACE)):
         return MARKS
     if key.endswith((*SCALES, *_OTHER_SCALES)):
         return SCALE

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import torch
 from lightquant.bridge.linear import QuantizedLinear
-from lightquant.formats import QuantizedWeight
+from lightquant.formats import QuantizedWeight, repacked
 from lightquant.kernels import reference
 from lightquant.loaders import Checkpoint
 from torch.utils._python_dispatch import TorchDispatchMode
 
-PRODUCTS = ("expanded_linear", "fp8_rowwise_matmul", "fp8_tensorwise_matmul", "int8_mm_matmul")
-"""The operators of the pack's kernels."""
+QUANTIZERS = ("quantize_rows", "quantize_groups")
+"""The pack's operators that are no products."""
 
 
 def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -46,7 +46,7 @@ class _CountProducts(TorchDispatchMode):
         self.counter = counter
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func.namespace == "lightquant" and func._opname in PRODUCTS:
+        if func.namespace == "lightquant" and func._opname not in QUANTIZERS:
             self.counter[func._opname] += 1
         return func(*args, **(kwargs or {}))
 
@@ -59,7 +59,8 @@ def watching(module: torch.nn.Module, checkpoint: Checkpoint) -> Iterator[Watch]
     def hook(name: str, layer: QuantizedLinear):
         def compare(_, inputs, output) -> None:
             x, bias = inputs[0], checkpoint.tensors.get(name + ".bias")
-            weight = QuantizedWeight(*(part.to(x.device) for part in checkpoint.weights[name]))
+            stored = repacked(checkpoint.format, checkpoint.weights[name], layer.kernel_selection.kernel.packings)
+            weight = QuantizedWeight(*(part.to(x.device) for part in stored))
             kernel = layer.kernel_selection.for_rows(x.numel() // x.shape[-1], weight, x.dtype)
             # A bias is no quantized operand: it is in the model's compute dtype, as in ComfyUI's own models.
             expected = reference.linear(kernel, x, weight, None if bias is None else bias.to(x.device, layer.weight.dtype))

@@ -18,14 +18,13 @@ def main(device: str, kernels: list[str]) -> None:
     sys.modules["lightquant"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["lightquant"])
     import torch
-    from lightquant.kernels.packages import find
     from lightquant.kernels.probe import thorough_check
 
     for name in kernels:
         print(json.dumps({"kernel": name, "begins": True}), flush=True)
         module, kind = name.split(".")
         kernel = getattr(importlib.import_module(f"lightquant.kernels.{module}"), kind)()
-        finding = thorough_check(kernel, torch.device(device), lambda kernel=kernel: kernel.load(find(kernel.package)))
+        finding = thorough_check(kernel, torch.device(device), lambda kernel=kernel: kernel.load(kernel.found()))
         print(json.dumps({"kernel": name, **finding}), flush=True)
 
 

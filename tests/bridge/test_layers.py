@@ -7,8 +7,11 @@ import small_models
 import torch
 from checks import cosine, watching
 from lightquant.kernels import Selection
+from lightquant.kernels.expand import Expanded
+from lightquant.kernels.order import last_resort
 from lightquant.kernels.reference import relative_error
 from lightquant.kernels.registry import VARIANTS
+from lightquant.kernels.torch_int8 import IntMM
 
 FORMATS = ["fp8", "int8"]
 T5, CLIP = "models_t5_umt5-xxl-enc-{}.pth", "models_clip_open-clip-xlm-roberta-large-vit-huge-14-{}.pth"
@@ -80,15 +83,14 @@ def test_clip_vision_with_two_images_at_once(models, floats, checkpoint, tag):
 def test_every_variant_that_runs_here_is_right_inside_a_model(models, floats, checkpoint, device, tmp_path, add_folder, kernel):
     """Also those that the machine would not choose: a CPU without int8 dot products, say, is slow at them, not wrong."""
     from lightquant.bridge.build import build_dit
-    from lightquant.kernels.probe import small_check
 
-    works, reason = small_check(kernel, device) if "expanded" not in kernel.variant else (True, "")
-    if not works or (device.type == "cpu" and "_scaled_mm" in kernel.variant):
-        pytest.skip(reason or "fp8 products exist on NVIDIA GPUs only")
+    works, reason = (True, "") if isinstance(kernel, Expanded | IntMM) else kernel.is_supported(device)
+    if not works:
+        pytest.skip(reason)
     small_models.save(small_models.quantized(floats["dit"], "dit", kernel.format), tmp_path / "stored.safetensors")
     add_folder("diffusion_models", tmp_path)
     source = checkpoint("dit", "stored.safetensors")
-    built = build_dit(source, Selection(kernel, VARIANTS[kernel.name][-1], "forced"), torch.float32, None, disable_dynamic=False)
+    built = build_dit(source, Selection(kernel, VARIANTS[last_resort(kernel.format)][-1], "forced"), torch.float32, None, disable_dynamic=False)
     positive, negative = pipeline.conditioning(1), pipeline.conditioning(2)
     with watching(built.module, source) as watch:
         latents = pipeline.sample(built.model, positive, negative)

@@ -9,7 +9,7 @@ def test_schemes_lists_all_with_reasons(capsys):
     assert main(["schemes", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in SCHEMES)
-    assert "no kernel for vllm yet" in out
+    assert "it needs an NVIDIA GPU, this is the CPU" in out
     assert main(["schemes", "--device", "cpu", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["fp8-torch"]["runs"] is True
 

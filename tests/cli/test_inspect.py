@@ -12,7 +12,7 @@ def test_it_says_what_files_are(models, capsys, tmp_path):
     assert "Wan DiT: Wan2.1 T2V; " in out
     assert "2 blocks of width 256" in out
     assert "fp8-channel, 20 quantized layers" in out
-    assert "no kernel for vllm yet" in out
+    assert "it needs an NVIDIA GPU, this is the CPU" in out
     assert "not quantized in one of LightQuant's formats" in out
     assert "not read;" in out
 

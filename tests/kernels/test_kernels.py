@@ -2,15 +2,17 @@
 
 import pytest
 import torch
-from lightquant.formats import FORMATS
+from lightquant.formats import FORMATS, packing_of, repacked
 from lightquant.kernels import reference
+from lightquant.kernels.expand import Expanded
 from lightquant.kernels.registry import VARIANTS, select
-from lightquant.kernels.torch_fp8 import RowWise, TensorWise
 from lightquant.kernels.torch_int8 import IntMM
 from small_models import Weights
 
 KERNELS = [kernel for variants in VARIANTS.values() for kernel in variants]
-ON_CPU = [kernel for kernel in KERNELS if not isinstance(kernel, RowWise | TensorWise)]
+ON_CPU = [kernel for kernel in KERNELS if isinstance(kernel, Expanded | IntMM)]
+"""The others are tested by their doubles (test_adapters.py), by Triton's interpreter (test_triton.py), and below on a GPU."""
+
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 
 
@@ -23,13 +25,13 @@ def operands(kernel, rows: int, inputs: int, outputs: int, dtype: torch.dtype, d
     draw = Weights(rows)
     x = draw.normal(rows, inputs)
     x[:, ::64] *= 20
-    stored = FORMATS[kernel.format].quantize(draw.matrix(outputs, inputs))
+    stored = repacked(kernel.format, FORMATS[kernel.format].quantize(draw.matrix(outputs, inputs)), kernel.packings)
     return x.to(device, dtype), type(stored)(*(part.to(device) for part in stored)), draw.normal(outputs).to(device, dtype)
 
 
 def check(kernel, x, weight, bias) -> None:
     y = kernel.linear(x, weight, bias)
-    assert (y.dtype, y.shape) == (x.dtype, (*x.shape[:-1], weight.data.shape[0]))
+    assert (y.dtype, y.shape) == (x.dtype, (*x.shape[:-1], packing_of(kernel.format, weight).shape(weight)[0]))
     error = reference.relative_error(y, reference.linear(kernel, x, weight, bias))
     assert error <= kernel.tolerance(x.dtype), error
 

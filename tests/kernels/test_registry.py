@@ -3,7 +3,8 @@ import torch
 from lightquant.errors import KernelError
 from lightquant.formats import FORMATS
 from lightquant.kernels import best_variant, report, select
-from lightquant.kernels.registry import ORDER, VARIANTS
+from lightquant.kernels.order import last_resort, order_of
+from lightquant.kernels.registry import VARIANTS
 from lightquant.schemes import SCHEMES, schemes_of
 
 CPU = torch.device("cpu")
@@ -24,18 +25,28 @@ def test_every_scheme_has_one_of_the_four_formats_and_its_hardware():
 def test_every_format_that_is_read_runs_here_and_names_its_schemes():
     for name in FORMATS:
         assert select("auto", name, CPU).kernel.format == name
-        assert ORDER[name][-1] in schemes_of(name)
+        assert last_resort(name) in schemes_of(name)
 
 
-def test_kernels_that_are_not_written_say_so():
+def test_every_scheme_has_a_kernel_and_says_why_it_does_not_run_here():
+    assert set(VARIANTS) == set(SCHEMES)
     verdicts = report(CPU)
     for name in LIGHTX2V:
         runs, why = verdicts[name]
         assert not runs
-        assert SCHEMES[name].package in why
-        assert "no kernel" in why
+        assert "it needs an NVIDIA GPU, this is the CPU" in why or "is not installed" in why
     assert verdicts["fp8-torch"][0]
     assert verdicts["int8-torch"][0]
+
+
+@pytest.mark.parametrize("capability", [(7, 0), (7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)], ids=str)
+@pytest.mark.parametrize("format_name", list(FORMATS))
+def test_every_gpu_has_an_order_that_ends_in_what_runs_everywhere(monkeypatch, capability, format_name):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
+    order = order_of(format_name, torch.device("cuda", 0))
+    assert set(order.schemes) <= set(schemes_of(format_name))
+    assert last_resort(format_name) in order.schemes
+    assert order.basis != "measured on an H200" or capability == (9, 0)
 
 
 def test_variants_carry_their_schemes_name_and_format():

@@ -179,7 +179,7 @@ def test_schemes_that_are_not_ours_are_refused_by_name(wan, scheme):
 
 
 def test_a_missing_kernel_can_stop(wan):
-    with pytest.raises(LightQuantError, match="no kernel for vllm yet"):
+    with pytest.raises(LightQuantError, match="it needs an NVIDIA GPU, this is the CPU"):
         run(INT8, missing_kernel="stop")
 
 

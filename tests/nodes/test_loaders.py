@@ -37,7 +37,7 @@ def test_the_node_says_what_it_took(models, caplog):
     assert str(models / "diffusion_models" / "wan_t2v_fp8.safetensors") in text
     assert text.startswith("kernel fp8-torch, fp8-channel, 0.0")
     assert "GiB of weights (20 quantized layers)" in text
-    assert "why this kernel: fp8-sgl can't run here: this version of LightQuant has no kernel for sglang-kernel yet" in text
+    assert "why this kernel: fp8-sgl can't run here: it needs an NVIDIA GPU" in text
     assert text in caplog.text
     output = LoadT5.execute(**{**pipeline.INPUTS, "checkpoint": "models_t5_umt5-xxl-enc-int8.pth", "tokenizer": "google/umt5-xxl/spiece.model"})
     assert "tokenizer" in output.ui.as_dict()["text"][0]
@@ -61,7 +61,7 @@ def test_a_scheme_that_does_not_fit_names_those_that_do(models):
 
 
 def test_a_missing_kernel_can_stop(models):
-    with pytest.raises(KernelError, match="no kernel for q8_kernels yet"):
+    with pytest.raises(KernelError, match="it needs an NVIDIA GPU"):
         pipeline.load_dit("wan_t2v_int8.safetensors", scheme="int8-q8f", missing_kernel="stop")
 
 

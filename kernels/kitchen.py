@@ -1,0 +1,61 @@
+"""`int8-kitchen`: the int8 linear of comfy-kitchen, which ComfyUI itself comes with.
+
+It quantizes the activations inside its own call, so one quantized activation can't feed several products here.
+"""
+
+import importlib
+
+import torch
+
+from ..formats import QuantizedWeight
+from .contract import Kernel, Rows, Verdict, floats
+from .devices import nvidia
+from .operators import operator
+from .probe import small_check
+
+MULTIPLE = 16
+
+
+def _fake(x, data, scale, bias):
+    return x.new_empty((x.shape[0], data.shape[0]))
+
+
+@operator("kitchen_linear(Tensor x, Tensor data, Tensor scale, Tensor? bias) -> Tensor", _fake)
+def kitchen_linear(x: torch.Tensor, data: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """comfy_kitchen.int8_linear by the best backend it has for this device."""
+    kitchen = importlib.import_module("comfy_kitchen")
+    return kitchen.int8_linear(x.contiguous(), data, scale.flatten(), None if bias is None else bias.to(x.dtype), x.dtype)
+
+
+class Kitchen(Kernel):
+    name, format, variant = "int8-kitchen", "int8-channel", "comfy-kitchen's int8_linear"
+
+    def is_supported(self, device: torch.device) -> Verdict:
+        able, why = nvidia(device, (7, 5), but="it has no int8 tensor cores")
+        if not able:
+            return False, why
+        try:
+            found = hasattr(importlib.import_module("comfy_kitchen"), "int8_linear")
+        except Exception as problem:  # it loads a library of its own, and that may fail in any way
+            return False, f"comfy_kitchen can't be imported here: {problem}"
+        return small_check(self, device) if found else (False, "this ComfyUI's comfy-kitchen is older than its int8_linear")
+
+    def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype) -> Verdict:
+        if in_features % MULTIPLE or out_features % MULTIPLE:
+            return False, f"comfy-kitchen needs sizes divisible by {MULTIPLE}, this weight is {out_features} x {in_features}"
+        return True, f"sizes divisible by {MULTIPLE}"
+
+    def tolerance(self, dtype: torch.dtype) -> float:
+        return 0.004
+
+    def quantize(self, x: torch.Tensor) -> Rows:
+        return Rows(x, None)
+
+    def activations(self, rows: Rows) -> torch.Tensor:
+        return floats(Rows(*importlib.import_module("comfy_kitchen").quantize_int8_rowwise(rows.values)))
+
+    def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
+        return kitchen_linear(rows.values, weight.data, weight.scale, bias).to(out_dtype)
+
+
+VARIANTS = (Kitchen(),)

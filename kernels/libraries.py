@@ -1,0 +1,69 @@
+"""Operator libraries of other packages: registered with torch by themselves, as importing the packages pulls in far more than their kernels."""
+
+import ctypes
+import glob
+import importlib
+import os
+from collections.abc import Sequence
+
+import torch
+
+from .packages import Found
+
+
+def register(found: Found, patterns: Sequence[str], operators: Sequence[str], module: str) -> None:
+    """Make operators ("namespace::name") callable: from the package's bare libraries, else by importing one of its modules.
+
+    patterns: of the libraries' paths below the package's folder, each tried. Raises ImportError where the operators do not appear.
+    """
+    missing = _missing(operators)
+    problems = []
+    for path in [path for pattern in patterns for path in sorted(glob.glob(os.path.join(glob.escape(found.folder), pattern)))] if missing else []:
+        try:
+            _preload_nvrtc()
+            torch.ops.load_library(path)
+        except OSError as problem:
+            problems.append(f"{os.path.basename(path)}: {_reason(path, problem)}")
+        missing = _missing(operators)
+        if not missing:
+            break
+    if missing:
+        try:
+            importlib.import_module(module)
+        except Exception as problem:  # packages raise anything while they are imported
+            problems.append(f"import {module}: {problem}")
+        missing = _missing(operators)
+    if missing:
+        raise ImportError(f"it has no operator {', '.join(missing)}{' (' + '; '.join(problems) + ')' if problems else ''}")
+
+
+def has_operator(name: str) -> bool:
+    """Whether torch knows an operator "namespace::name"."""
+    return bool(torch._C._jit_get_schemas_for_operator(name))
+
+
+def parameters_of(name: str) -> list[str]:
+    """The names of an operator's parameters, by which its versions differ."""
+    (schema,) = torch._C._jit_get_schemas_for_operator(name)
+    return [argument.name for argument in schema.arguments]
+
+
+def _missing(operators: Sequence[str]) -> list[str]:
+    return [name for name in operators if not has_operator(name)]
+
+
+def _preload_nvrtc() -> None:
+    """sgl-kernel's library expects NVRTC to be loaded; torch's own copy lies beside torch, where the loader doesn't look."""
+    major = (torch.version.cuda or "").split(".")[0]
+    site = os.path.dirname(os.path.dirname(torch.__file__))
+    for path in glob.glob(os.path.join(glob.escape(site), "nvidia", "*", "lib", f"libnvrtc.so.{major}")):
+        ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+
+
+def _reason(path: str, problem: OSError) -> str:
+    """torch says only that it could not load a library; the system's loader says why."""
+    try:
+        ctypes.CDLL(path)
+    except OSError as why:
+        return str(why).removeprefix(f"{path}: ")
+    return str(problem)

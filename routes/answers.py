@@ -1,0 +1,51 @@
+"""How a handler is asked and answers: with JSON, errors too."""
+
+import functools
+import json
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[dict]]
+
+JSON = "application/json"
+
+log = logging.getLogger(__name__)
+
+
+def answers(handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """What the handler returns as JSON; what it raises as {"error": ...}."""
+
+    @functools.wraps(handler)
+    async def answer(request: web.Request) -> web.Response:
+        try:
+            return web.json_response(await handler(request))
+        except web.HTTPException:
+            raise
+        except Exception as problem:  # a page can't show a traceback; the log has it
+            log.exception("LightQuant can't answer %s %s", request.method, request.path)
+            raise refused(web.HTTPInternalServerError, str(problem) or type(problem).__name__) from problem
+
+    return answer
+
+
+def refused(kind: type[web.HTTPError], why: str) -> web.HTTPError:
+    """The exception that answers {"error": why}."""
+    return kind(text=json.dumps({"error": why}), content_type=JSON)
+
+
+async def body_of(request: web.Request) -> dict:
+    """The JSON object that a request brings. Raises what answers that it brings none.
+
+    Any other type is refused: a foreign page can have a browser post a form or plain text here, but JSON only with the server's consent.
+    """
+    if request.content_type != JSON:
+        raise refused(web.HTTPUnsupportedMediaType, f"this route takes {JSON}, not {request.content_type}")
+    try:
+        body = await request.json()
+    except ValueError as problem:
+        raise refused(web.HTTPBadRequest, f"the body is not JSON: {problem}") from problem
+    if not isinstance(body, dict):
+        raise refused(web.HTTPBadRequest, 'the body is not a JSON object, such as {"recheck": false}')
+    return body
