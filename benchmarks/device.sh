@@ -1,12 +1,76 @@
 #!/usr/bin/env bash
-# Run a command on the GPU machine with ComfyUI and the pack importable: bash benchmarks/device.sh COMMAND...
-# It expects what benchmarks/carry.py made to have come with the tree: .gpu-host (ComfyUI and its packages) and .gpu/ck.tar.xz (comfy-kitchen).
+# Run a command on a GPU machine without a registry, with the pack and all that came along importable: bash benchmarks/device.sh COMMAND...
+#
+# What benchmarks/carry.py made is too large for one call, so it comes in two, in either order; what a call has unpacked is there for the next, which
+# must follow within 30 s or the machine is given back:
+#   carry [".gpu"]       the kernel packages, enough for linear.py and exactness.py
+#   carry [".gpu-host"]  ComfyUI and its packages, for the others
+#
+# The calls for the kernels' results, COMMIT being the one that is measured; the first begins with a look at whether all of it works:
+#   1. carry [".gpu"], 600 s:
+#      d="bash benchmarks/device.sh python3"; $d benchmarks/linear.py --small --out $OUT/small.json >$OUT/small.log 2>&1 &&
+#      $d benchmarks/linear.py --commit COMMIT --seconds 480 --out $OUT/h200_linear.json || tail -40 $OUT/small.log
+#   2. carry nothing, 300 s:
+#      bash benchmarks/device.sh python3 benchmarks/exactness.py --commit COMMIT --seconds 240 --out $OUT/h200_exactness.json
+#   3. carry [".gpu-host"], 600 s:
+#      bash benchmarks/device.sh python3 benchmarks/dit_schemes.py --comfyui /tmp/ComfyUI --commit COMMIT --seconds 560 \
+#          --out $OUT/h200_dit_schemes.json
+# Then, here: the files into benchmarks/results, python3 benchmarks/plots.py, python3 benchmarks/tables.py.
+#
+# COMFY_KITCHEN=0.2.40 takes the kernel packages' comfy-kitchen in place of the one that ComfyUI 0.30.0 pins. BENCHMARK_ROOT: where all is unpacked.
 set -euo pipefail
-if [ ! -d /tmp/site ]; then
-    python3 -m pip install -q --no-index --no-deps --no-compile --target /tmp/site .gpu-host/wheels/*.whl 2>/dev/null
-    tar xJf .gpu-host/comfyui.tar.xz -C /tmp
-    mkdir -p /tmp/k && tar xJf .gpu/ck.tar.xz -C /tmp/k
+root=${BENCHMARK_ROOT:-/tmp}
+
+# unpacked FOLDER ARCHIVE: the archive in the folder, once, and whole or not at all
+unpacked() {
+    if [ ! -d "$1" ] && [ -f "$2" ]; then
+        rm -rf "$1.part"
+        mkdir -p "$1.part"
+        tar xJf "$2" -C "$1.part"
+        mv "$1.part" "$1"
+    fi
+}
+
+# installed NAME VERSION: the record by which Python knows an installed distribution
+installed() {
+    mkdir -p "$site/$1-$2.dist-info"
+    printf 'Metadata-Version: 2.1\nName: %s\nVersion: %s\n' "$1" "$2" >"$site/$1-$2.dist-info/METADATA"
+}
+
+mkdir -p "$root/k" "$root/pack"
+ln -sfn "$PWD" "$root/pack/lightquant"
+
+if [ ! -d "$root/site" ] && [ -d .gpu-host/wheels ]; then
+    rm -rf "$root/site.part"
+    python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$root/site.part" .gpu-host/wheels/*.whl
+    mv "$root/site.part" "$root/site"
 fi
-mkdir -p /tmp/pack && ln -sfn "$PWD" /tmp/pack/lightquant
-export PYTHONPATH=/tmp/site:/tmp/k/ck:/tmp/pack COMFYUI_PATH=/tmp/ComfyUI
+unpacked "$root/comfyui" .gpu-host/comfyui.tar.xz
+if [ -d "$root/comfyui" ]; then ln -sfn "$root/comfyui/ComfyUI" "$root/ComfyUI"; fi
+
+unpacked "$root/k/kitchen" .gpu/ck.tar.xz
+unpacked "$root/k/bundle" .gpu/kernels.tar.xz
+site=$root/k/site bundle=$root/k/bundle
+if [ ! -d "$site" ] && [ -d "$bundle" ]; then
+    site=$root/k/site.part
+    rm -rf "$site"
+    mkdir -p "$site/vllm/vllm_flash_attn" "$site/sgl_kernel/sm90"
+    ln -s "$bundle/vllm_ops/_C_stable_libtorch.abi3.so" "$site/vllm/"
+    ln -s "$bundle/vllm_ops/_vllm_fa3_C.abi3.so" "$site/vllm/vllm_flash_attn/"
+    ln -s "$bundle"/sgl_ops/common_ops*.so "$site/sgl_kernel/sm90/"
+    ln -s "$bundle/deep_gemm_vllm/deep_gemm" "$bundle"/torchao/torchao* "$site/"
+    installed vllm 0.26.0
+    installed sglang_kernel 0.4.5
+    installed deep_gemm "$(sed -n "s/^__version__ = '\(.*\)'/\1/p" "$site/deep_gemm/__init__.py")"
+    mv "$site" "$root/k/site"
+    site=$root/k/site
+fi
+
+kitchen=$root/k/kitchen/ck
+if [ -n "${COMFY_KITCHEN:-}" ]; then kitchen=$bundle/ck; fi
+if [ -n "${COMFY_KITCHEN:-}" ] && [ ! -d "$bundle/ck/comfy_kitchen-$COMFY_KITCHEN.dist-info" ]; then
+    echo "no comfy-kitchen $COMFY_KITCHEN came along" >&2
+    exit 1
+fi
+export PYTHONPATH=$site:$kitchen:$root/site:$root/pack COMFYUI_PATH=$root/ComfyUI
 exec "$@"

@@ -26,7 +26,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--commit", default="")
     parser.add_argument("--folder", default="/tmp/lightquant-bench", help="where the 14 GB files are made, one at a time")
     parser.add_argument("--weights", nargs="+", default=["gaussian"], choices=["gaussian", "heavy"])
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), help=f"of {', '.join(VARIANTS)} and lightquant-SCHEME for any scheme")
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--blocks", type=int, default=40)
     parser.add_argument("--latent", type=int, nargs=3, default=[21, 60, 104], metavar=("T", "H", "W"))
@@ -41,10 +41,20 @@ VARIANTS = {
     "core-int8": "core-int8",
     "lightquant-int8-torch": "int8-channel",
 }
-"""Variant -> the storage of its file. bf16 comes first: the others are compared with what it leaves in the folder."""
+"""The default variants -> the storage of their files. bf16 comes first: the others are compared with what it leaves in the folder."""
+
+OURS = "lightquant-"
+"""Begins the variants of the pack, and its schemes' names end them."""
 
 TIMED_SEED, MORE_SEEDS = 7, (1, 2, 3, 4)
 """One model's error on one input varies by a tenth from seed to seed, so it is averaged over several."""
+
+
+def storage(variant: str) -> str:
+    """The name in random_wan.STORAGES of what a variant's file holds."""
+    from lightquant.schemes import SCHEMES
+
+    return VARIANTS.get(variant) or SCHEMES[variant.removeprefix(OURS)].format
 
 
 def load(variant: str, tensors: dict, path: Path):
@@ -59,7 +69,7 @@ def load(variant: str, tensors: dict, path: Path):
     from lightquant.bridge.load import Request
     from lightquant.bridge.load import load as load_quantized
 
-    return load_quantized(Request("dit", str(path), scheme=variant.removeprefix("lightquant-"), dtype="bf16", may_substitute=False)).model
+    return load_quantized(Request("dit", str(path), scheme=variant.removeprefix(OURS), dtype="bf16", may_substitute=False)).model
 
 
 def sample(model, seed: int, steps: int, options: argparse.Namespace, heavy: bool):
@@ -96,7 +106,7 @@ def measure(variant: str, weights: str, options: argparse.Namespace) -> dict:
     vram = host.VRAM()
     row: dict = {"variant": variant, "weights": weights}
     with torch.inference_mode():
-        tensors, path = random_wan.model(VARIANTS[variant], heavy, options.blocks), folder / f"{variant}.safetensors"
+        tensors, path = random_wan.model(storage(variant), heavy, options.blocks), folder / f"{variant}.safetensors"
         if variant != "bf16":
             save_file(tensors, path)
             random_wan.note_depth(folder, options.blocks)

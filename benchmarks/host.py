@@ -1,8 +1,10 @@
 """ComfyUI in this process, with the memory mode its server would choose; and what a result file must say about the machine."""
 
+import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import threading
@@ -34,27 +36,51 @@ def start_comfyui(folder: str) -> None:
     comfy.memory_management.aimdo_enabled = True
 
 
-def environment(commit: str) -> dict[str, str]:
-    """What a result depends on: versions, GPU, commit, command."""
-    import comfy_kitchen
-    import comfyui_version
-    import torch
-    import triton
+PACKAGES = ("vllm", "sglang-kernel", "deep-gemm", "torchao", "comfy-kitchen")
+"""Distributions whose kernels a result may depend on."""
 
+
+def environment(commit: str) -> dict[str, object]:
+    """What a result depends on: versions, GPU, commit, command."""
+    import torch
+
+    packages = {name: version for name in PACKAGES if (version := _version(name))}
     return {
         "commit": commit or _commit(),
         "command": " ".join(sys.argv),
-        "gpu": torch.cuda.get_device_name(),
-        "driver": subprocess.run(
-            ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"], capture_output=True, text=True, check=False
-        ).stdout.strip(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "driver": _driver(),
         "torch": torch.__version__,
-        "triton": triton.__version__,
-        "comfyui": comfyui_version.__version__,
-        "comfy_kitchen": getattr(comfy_kitchen, "__version__", "unknown"),
+        "triton": _version("triton"),
+        "comfyui": _comfyui(),
+        "packages": packages,
         "python": platform.python_version(),
         "date": time.strftime("%Y-%m-%d"),
     }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _comfyui() -> str:
+    """Its version; a benchmark of kernels alone needs none."""
+    try:
+        import comfyui_version
+    except ImportError:
+        return ""
+    return comfyui_version.__version__
+
+
+def _driver() -> str:
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        return ""
 
 
 def _commit() -> str:
@@ -62,10 +88,15 @@ def _commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
+SAMPLES = re.compile(r"\[[-+.,\d\seE]+\]")
+"""A JSON list of numbers."""
+
+
 def write(path: str, result: dict) -> None:
-    """Write a result as JSON, through a temporary file, so that an interrupted run leaves no half of one."""
+    """Write a result as JSON, a list of samples a line, through a temporary file, so that an interrupted run leaves no half of one."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path + ".part").write_text(json.dumps(result, indent=1) + "\n")
+    text = SAMPLES.sub(lambda found: re.sub(r"\s+", " ", found[0]), json.dumps(result, indent=1))
+    Path(path + ".part").write_text(text + "\n", encoding="utf-8")
     os.replace(path + ".part", path)
 
 
@@ -92,6 +123,12 @@ class VRAM:
     def restart(self) -> None:
         """Forget the peak seen so far."""
         self._least = self._idle
+
+    def now_gib(self) -> float:
+        """The use at this moment."""
+        import torch
+
+        return (self._idle - torch.cuda.mem_get_info()[0]) / 2**30
 
     def peak_gib(self) -> float:
         """The highest use since the last restart."""

@@ -93,10 +93,9 @@ STORAGES: dict[str, Callable[[torch.Tensor], Tensors]] = {
     "bf16": lambda weight: {".weight": weight.to(torch.bfloat16)},
     "core-fp8": _core_fp8,
     "core-int8": _core_int8,
-    "fp8-channel": _format("fp8-channel"),
-    "int8-channel": _format("int8-channel"),
+    **{name: _format(name) for name in FORMATS},
 }
-"""Name -> what is stored of a float weight, by the suffix of its key: ComfyUI core's own two, LightX2V's two, and the float model."""
+"""Name -> what is stored of a float weight, by the suffix of its key: the float model, ComfyUI core's own two, and the pack's formats."""
 
 
 def note_depth(folder: Path, blocks: int) -> None:

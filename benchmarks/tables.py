@@ -12,81 +12,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import linear_summary
+from table_texts import TEXTS
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "benchmarks" / "results"
 READMES = {"README.md": "en", "README.zh.md": "zh"}
 
 MARKED = re.compile(r"(<!-- benchmark: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NONE = "–"
+LINEAR_PLOT = "h200_linear.svg"
 
 CORE = {"lightquant-fp8-torch": "core-fp8", "lightquant-int8-torch": "core-int8"}
 """Variant of the pack -> ComfyUI core's own in the same kind of numbers."""
-
-TEXTS = {
-    "en": {
-        "not measured": "Not measured yet.",
-        "weights": {
-            "gaussian": "random, Gaussian",
-            "heavy": "random, heavy-tailed: rows over two decades, outlier columns, a few large channels in the modulation",
-        },
-        "dit": "Wan2.1-T2V-14B, {width}x{height}, {frames} frames, {blocks} blocks, cfg 1, sampler euler, {steps} steps a run; "
-        "a step's time is the median of {samples}, the error against bf16 is that of the first prediction, over {seeds} seeds. "
-        "Weights: {weights}. They are random, so nothing here says anything about picture quality.",
-        "linears": "The linears of one Wan2.1-14B block at 32760 rows (text: 512 rows), activation quantization included, each the median of "
-        "{samples} calls. Operands are random; the error is against fp32 arithmetic on the same quantized operands.",
-        "machine": "{gpu}, driver {driver}, torch {torch}, Triton {triton}, ComfyUI {comfyui}, Python {python}, {date}, commit {commit}.",
-        "brackets": "In brackets: the figure divided by ComfyUI core's in the same kind of numbers; below 1 is better. "
-        "core-fp8 has one scale a tensor, core-int8 one a row.",
-        "dit columns": (
-            "variant",
-            "s/step",
-            "speed, bf16 = 1",
-            "peak VRAM, GiB",
-            "error against bf16",
-            "error of latents",
-            "same again",
-        ),
-        "linear columns": ("kernel", "block, ms", "speed, bf16 = 1", "largest error"),
-        "start": "Wan2.1-T2V-14B from the file (in the page cache) to the end of the first step, 832x480, 81 frames, cfg 1: the median of {starts} "
-        "starts, each in a process of its own, the variants taking turns. Host memory: the most anonymous, shared and pinned memory that the process "
-        "held, its libraries included.",
-        "start columns": ("variant", "file, GiB", "file to first step, s", "host memory, GiB"),
-        "yes": "yes",
-        "no": "no",
-        "text": ", text",
-    },
-    "zh": {
-        "not measured": "尚未测量。",
-        "weights": {
-            "gaussian": "随机，高斯分布",
-            "heavy": "随机，重尾分布：各行幅度跨两个数量级，有离群列，调制（modulation）中有少数很大的通道",
-        },
-        "dit": "Wan2.1-T2V-14B，{width}x{height}，{frames} 帧，{blocks} 个 block，cfg 1，采样器 euler，每次运行 {steps} 步；"
-        "每步耗时取 {samples} 个样本的中位数；相对 bf16 的误差是首步预测的误差，取 {seeds} 个种子的平均。"
-        "权重：{weights}。权重是随机的，因此这里的数字不说明画质。",
-        "linears": "Wan2.1-14B 一个 block 的全部线性层，32760 行（文本：512 行），包含激活量化，各取 {samples} 次调用的中位数。"
-        "操作数是随机的；误差以相同量化操作数的 fp32 运算为基准。",
-        "machine": "{gpu}，驱动 {driver}，torch {torch}，Triton {triton}，ComfyUI {comfyui}，Python {python}，{date}，提交 {commit}。",
-        "brackets": "括号内：该数值除以 ComfyUI 核心同类格式的数值，小于 1 更好。core-fp8 每个张量一个缩放，core-int8 每行一个缩放。",
-        "dit columns": (
-            "变体",
-            "秒/步",
-            "速度（bf16 = 1）",
-            "显存峰值（GiB）",
-            "相对 bf16 的误差",
-            "latent 误差",
-            "重复运行一致",
-        ),
-        "linear columns": ("内核", "block（毫秒）", "速度（bf16 = 1）", "最大误差"),
-        "start": "Wan2.1-T2V-14B 从文件（在页缓存中）到第一步结束，832x480，81 帧，cfg 1：取 {starts} 次启动的中位数，"
-        "每次都是新的进程，各变体轮流进行。主机内存：进程持有的匿名、共享和锁定内存之和的最大值，包括它加载的库。",
-        "start columns": ("变体", "文件（GiB）", "从文件到第一步（秒）", "主机内存（GiB）"),
-        "yes": "是",
-        "no": "否",
-        "text": "，文本",
-    },
-}
-
 
 class Kind(NamedTuple):
     """A kind of result file. mark: what its name has in it; render: result, texts -> Markdown."""
@@ -112,7 +50,8 @@ def dit_step(result: dict, texts: dict) -> str:
         samples=len(first["step_s"]), seeds=len(first["errors_of_predictions"]), weights=texts["weights"][first["weights"]],
     )  # fmt: skip
     body = [_dit_row(row, rows, texts) for row in rows.values()]
-    return "\n\n".join((settings, _machine(result, texts), texts["brackets"], table(texts["dit columns"], body)))
+    brackets = [texts["brackets"]] if any(CORE.get(name) in rows for name in rows) else []
+    return "\n\n".join((settings, _machine(result, texts), *brackets, table(texts["dit columns"], body), *_missing(result, texts)))
 
 
 def _dit_row(row: dict, rows: dict[str, dict], texts: dict) -> tuple[str, ...]:
@@ -152,6 +91,43 @@ def linears(result: dict, texts: dict) -> str:
     return "\n\n".join((settings, _machine(result, texts), table((name, *shapes, *more), body)))
 
 
+def linear(result: dict, texts: dict) -> str:
+    """One row a kernel of a benchmarks/linear.py file, by speed; int4's crossover; and the plot."""
+    block, summary = result["block"], linear_summary.summary(result)
+    linears = texts["comma"].join(f"{count} × {inputs}→{outputs}" for count, inputs, outputs in block["linears"])
+    body = []
+    for kernel, figures in sorted(summary["kernels"].items(), key=lambda item: item[1]["all_ms"]):
+        if "(" in kernel:  # another variant than the one that runs under the scheme's name
+            continue
+        errors = [row["error"] for row in result["rows"] if row["kernel"] == kernel and row["error"] is not None]
+        quantizer = figures["quantizer_ms"]
+        body.append((
+            f"`{kernel}`", result["formats"].get(kernel, NONE), f"{figures['all_ms']:.2f}", f"{figures['times_bf16']:.2f}",
+            NONE if quantizer is None else f"{quantizer:.2f}", f"{max(errors):.4f}" if errors else NONE,
+        ))  # fmt: skip
+    settings = texts["linear"].format(model=block["model"], rows=block["rows"], linears=linears, what=block["what"])
+    parts = [settings, _machine(result, texts), table(texts["block columns"], body), *_missing(result, texts)]
+    if summary["crossover"]:
+        crossover = [(f"{each['inputs']} → {each['outputs']}", str(each["rows"] or texts["never"])) for each in summary["crossover"]]
+        parts += [texts["crossover"], table(texts["crossover columns"], crossover)]
+    return "\n\n".join([*parts, f"![{texts['plot']}](benchmarks/results/{LINEAR_PLOT})"])
+
+
+def exactness(result: dict, texts: dict) -> str:
+    """One row a kernel of a benchmarks/exactness.py file."""
+    body = []
+    for kernel in dict.fromkeys(row["kernel"] for row in result["rows"]):
+        rows = [row for row in result["rows"] if row["kernel"] == kernel]
+        worst = []
+        for dtype in ("bfloat16", "float16", "float32"):
+            here = [row for row in rows if row["dtype"] == dtype]
+            worst.append(f"{max(row['worst_error'] for row in here):.2g} ({here[0]['tolerance']:g})" if here else NONE)
+        failing = sum(line.startswith(f"{kernel},") for line in result["failing"])
+        body.append((f"`{kernel}`", str(sum(row["products"] for row in rows)), *worst, str(failing)))
+    settings = texts["exactness"].format(rows=result["rows_at_most"])
+    return "\n\n".join((settings, _machine(result, texts), table(texts["exactness columns"], body), *_missing(result, texts)))
+
+
 def start(result: dict, texts: dict) -> str:
     """One row a variant of a benchmarks/start.py file."""
     rows = {row["variant"]: row for row in result["rows"]}
@@ -167,10 +143,22 @@ def start(result: dict, texts: dict) -> str:
 
 def _machine(result: dict, texts: dict) -> str:
     environment = result["environment"]
-    return texts["machine"].format(**{**environment, "commit": f"`{environment['commit'][:12]}`"})
+    versions = {"ComfyUI": environment.get("comfyui"), **environment.get("packages", {})}
+    others = "".join(f"{name} {version}{texts['comma']}" for name, version in versions.items() if version)
+    return texts["machine"].format(**{**environment, "commit": f"`{environment['commit'][:12]}`", "others": others})
 
 
-KINDS = (Kind("dit_step", dit_step), Kind("linears", linears), Kind("start", start))
+def _missing(result: dict, texts: dict) -> list[str]:
+    """A sentence about the schemes that did not run, if there are any."""
+    schemes = [f"`{scheme}` ({why})" for scheme, why in result.get("missing", {}).items()]
+    return [texts["missing"].format(schemes=texts["comma"].join(schemes))] if schemes else []
+
+
+KINDS = (
+    Kind("dit_step", dit_step), Kind("dit_schemes", dit_step), Kind("linears", linears), Kind("linear", linear), Kind("exactness", exactness),
+    Kind("start", start),
+)  # fmt: skip
+"""The first whose mark fits a name is its kind."""
 
 
 def rendered(name: str, language: str, results: Path = RESULTS) -> str:

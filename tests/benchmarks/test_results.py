@@ -5,10 +5,13 @@ import re
 import statistics
 from pathlib import Path
 
+import linear_summary
+import plots
 import pytest
 import tables
 
 GAUSSIAN, HEAVY, LINEARS = "h200_dit_step_gaussian", "h200_dit_step_heavy", "h200_linears"
+LINEAR, EXACTNESS, SCHEMES = "h200_linear", "h200_exactness", "h200_dit_schemes"
 STARTS = ("h200_start_fp8", "h200_start_int8")
 SPLIT = "lightquant-fp8-torch, split by block"
 PAIRS = list(tables.CORE.items())
@@ -19,6 +22,10 @@ SLOWER, LESS_EXACT, LATER = 1.02, 1.02, 1.05
 HOST_MEMORY_GIB = 1
 VRAM_SAMPLING_GIB = 0.05
 FP8_LINEARS_TIMES_BF16 = 1.55
+INT4_PEAK_GIB = 11.5
+
+MEDIANS = {"step_s": "median_step_s", "samples_ms": "median_ms", "samples_s": "median_s"}
+"""What holds a row's samples -> what holds their median."""
 
 
 def result(name: str) -> dict:
@@ -42,18 +49,37 @@ in_starts = pytest.mark.parametrize(("name", "ours", "core"), [(name, *each) for
 both_formats = pytest.mark.parametrize(("ours", "core"), PAIRS)
 
 
-@pytest.mark.parametrize("name", sorted({GAUSSIAN, HEAVY, LINEARS, *STARTS, *(path.stem for path in tables.RESULTS.glob("*.json"))}))
-def test_a_result_says_where_it_comes_from_and_keeps_its_samples(name):
+every_result = pytest.mark.parametrize(
+    "name", sorted({GAUSSIAN, HEAVY, LINEARS, LINEAR, EXACTNESS, SCHEMES, *STARTS, *(path.stem for path in tables.RESULTS.glob("*.json"))})
+)
+
+
+@every_result
+def test_a_result_says_where_it_comes_from(name):
     found = result(name)
     environment = found["environment"]
     assert re.fullmatch(r"[0-9a-f]{7,40}", environment["commit"])
-    assert all(environment[key] for key in ("command", "gpu", "torch", "comfyui"))
+    assert all(environment[key] for key in ("command", "gpu", "torch"))
+    assert environment["comfyui"] or name in (LINEAR, EXACTNESS)
     assert found["rows"]
-    for row in found["rows"]:
-        kind = next(kind for kind in ("step_s", "samples_ms", "samples_s") if kind in row)
-        samples, median = row[kind], row[{"step_s": "median_step_s", "samples_ms": "median_ms", "samples_s": "median_s"}[kind]]
-        assert len(samples) > 1
-        assert statistics.median(samples) == pytest.approx(median)
+
+
+@every_result
+def test_a_result_keeps_its_samples(name):
+    if name == EXACTNESS:
+        pytest.skip("errors are no samples")
+    for row in result(name)["rows"]:
+        kind = next(kind for kind in MEDIANS if kind in row)
+        assert len(row[kind]) > 1
+        assert statistics.median(row[kind]) == pytest.approx(row[MEDIANS[kind]])
+
+
+@pytest.mark.parametrize("name", [LINEAR, EXACTNESS, SCHEMES])
+def test_nothing_was_left_out_or_failed(name):
+    found = result(name)
+    assert not found["left_out"]
+    assert not found.get("failed")
+    assert not found.get("failing")
 
 
 def test_every_variant_was_measured():
@@ -107,6 +133,73 @@ def test_a_second_run_gives_the_same_bits(name, ours, core):
     assert pair(name, ours, core)[0]["second_run_identical"] is True
 
 
+def summary() -> dict:
+    return linear_summary.summary(result(LINEAR))
+
+
+def times_bf16(format_name: str) -> float:
+    """How many times bf16's speed the fastest kernel of a format has over a block."""
+    formats = result(LINEAR)["formats"]
+    return max(figures["times_bf16"] for kernel, figures in summary()["kernels"].items() if formats.get(kernel) == format_name)
+
+
+def test_the_block_is_the_promised_one():
+    found = result(LINEAR)["block"]
+    assert (found["rows"], found["linears"]) == (32760, [[6, 5120, 5120], [1, 5120, 13824], [1, 13824, 5120]])
+
+
+def test_the_summary_is_that_of_the_samples():
+    assert result(LINEAR)["summary"] == json.loads(json.dumps(summary()))
+
+
+@pytest.mark.parametrize(("format_name", "least"), [("fp8-channel", 1.65), ("int8-channel", 1.5)])
+def test_the_best_kernel_of_a_format_is_as_fast_as_promised(format_name, least):
+    assert times_bf16(format_name) >= least
+
+
+@pytest.mark.parametrize(("kernel", "least"), [("fp8-b128-deepgemm", 1.4), ("int4-g128-marlin", 0.95), ("int4-g128-a8-triton", 1.3)])
+def test_a_kernel_is_as_fast_as_promised(kernel, least):
+    assert summary()["kernels"][kernel]["times_bf16"] >= least
+
+
+@pytest.mark.parametrize(
+    ("ratio", "least"),
+    [
+        ("int8-triton : int8-vllm", 0.9),
+        ("int8-triton : int8-torch", 1.35),
+        ("int8-torchao : int8-vllm", 1 / 1.5),
+        ("fp8 quantizer, LightQuant : vLLM", 1.0),
+        ("int8 quantizer, LightQuant : vLLM", 1.0),
+    ],
+)
+def test_a_kernel_keeps_up_with_another(ratio, least):
+    assert summary()["ratios"][ratio] >= least
+
+
+def test_every_kernel_is_within_its_tolerance():
+    found = result(EXACTNESS)
+    assert {row["kernel"] for row in found["rows"]} == set(found["variants"])
+    for row in found["rows"]:
+        assert row["worst_error"] <= row["tolerance"], row["worst_at"]
+
+
+def test_every_kernel_that_runs_samples_the_full_model():
+    found = result(SCHEMES)
+    assert found["options"]["blocks"] == 40
+    running = {label for label in result(EXACTNESS)["variants"] if "(" not in label}  # with a number in brackets it is a scheme's second variant
+    assert {row["variant"] for row in found["rows"]} == {"bf16", *running}
+
+
+def test_int4_samples_in_little_vram():
+    assert rows(SCHEMES)["int4-g128-marlin"]["peak_gib"] <= INT4_PEAK_GIB
+
+
+def test_the_plot_is_that_of_the_result():
+    plot = tables.RESULTS / tables.LINEAR_PLOT
+    expected = plots.svg(result(LINEAR))
+    assert plot.read_text(encoding="utf-8") == expected, "run: python3 benchmarks/plots.py"
+
+
 def test_the_fp8_linears_are_faster_than_bf16():
     assert result(LINEARS)["times_bf16"]["fp8-torch"] >= FP8_LINEARS_TIMES_BF16
 
@@ -114,7 +207,7 @@ def test_the_fp8_linears_are_faster_than_bf16():
 @pytest.mark.parametrize("readme", tables.READMES)
 def test_the_readmes_show_the_results(readme):
     text = (tables.REPOSITORY / readme).read_text(encoding="utf-8")
-    assert [name for _, name, _ in tables.MARKED.findall(text)] == [GAUSSIAN, HEAVY, *STARTS, LINEARS]
+    assert [name for _, name, _ in tables.MARKED.findall(text)] == [GAUSSIAN, HEAVY, SCHEMES, *STARTS, LINEAR, EXACTNESS, LINEARS]
     assert tables.generated(text, tables.READMES[readme]) == text, "run: python3 benchmarks/tables.py"
 
 
