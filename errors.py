@@ -27,3 +27,7 @@ class ConfigError(LightQuantError):
 
 class DownloadError(LightQuantError):
     """A published file can't be fetched, or what came is not what the hub says it is."""
+
+
+class ConvertError(LightQuantError):
+    """A checkpoint can't be converted as asked, or could not be written."""

@@ -6,13 +6,14 @@
 #   carry [".gpu"]       the kernel packages, enough for linear.py and exactness.py
 #   carry [".gpu-host"]  ComfyUI and its packages, for the others
 #
-# The calls for the kernels' results, COMMIT being the one that is measured; the first begins with a look at whether all of it works:
+# The calls for the kernels' results, COMMIT being the one that is measured and REQUIRE the kernels without which a call ends at once:
+#   fp8-vllm,int8-vllm,fp8-sgl,int8-sgl,int8-torchao,int4-g128-marlin=vLLM,fp8-b128-deepgemm,fp8-b128-torch=block-wise,fp8-torch=row-wise,
+#   fp8-triton=TMA,int8-triton=TMA,int4-g128-triton,int4-g128-a8-triton,int8-kitchen
+#   0. carry [".gpu"], 300 s: d="bash benchmarks/device.sh python3"; $d benchmarks/linear.py --small --require REQUIRE --out $OUT/small.json &&
+#      $d benchmarks/exactness.py --require REQUIRE --commit COMMIT --seconds 240 --out $OUT/h200_exactness.json
 #   1. carry [".gpu"], 600 s:
-#      d="bash benchmarks/device.sh python3"; $d benchmarks/linear.py --small --out $OUT/small.json >$OUT/small.log 2>&1 &&
-#      $d benchmarks/linear.py --commit COMMIT --seconds 480 --out $OUT/h200_linear.json || tail -40 $OUT/small.log
-#   2. carry nothing, 300 s:
-#      bash benchmarks/device.sh python3 benchmarks/exactness.py --commit COMMIT --seconds 240 --out $OUT/h200_exactness.json
-#   3. carry [".gpu-host"], 600 s:
+#      bash benchmarks/device.sh python3 benchmarks/linear.py --require REQUIRE --commit COMMIT --seconds 430 --out $OUT/h200_linear.json
+#   2. carry [".gpu-host"], 600 s, within 30 s of the last, whose kernel packages it needs:
 #      bash benchmarks/device.sh python3 benchmarks/dit_schemes.py --comfyui /tmp/ComfyUI --commit COMMIT --seconds 560 \
 #          --out $OUT/h200_dit_schemes.json
 # Then, here: the files into benchmarks/results, python3 benchmarks/plots.py, python3 benchmarks/tables.py.

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from exactness_cases import FULL, SMALL, Case, Sizes, cases
 from lightquant.kernels import Kernel, reference
-from lightquant.kernels.probe import first_line
+from lightquant.kernels.checks.numeric import first_line
 from operands import Weights, random_weight
 from running import poison, running
 
@@ -29,6 +29,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--commit", default="")
     parser.add_argument("--device", default="cuda:0", type=torch.device)
     parser.add_argument("--seconds", default=float("inf"), type=float, help="begin no kernel after so many; what is left out is listed")
+    parser.add_argument("--require", default="", help="end at once unless these schemes run: NAME or NAME=WORD of its variant, with commas")
     parser.add_argument("--small", action="store_true", help="few rows and small weights")
     return parser.parse_args()
 
@@ -96,7 +97,7 @@ def check(label: str, kernel: Kernel, checked: Checked, sizes: Sizes) -> tuple[l
 def run(sizes: Sizes, options: argparse.Namespace) -> dict:
     """Check kernel by kernel, write after each, and return the result."""
     begun = time.perf_counter()
-    kernels, missing = running(options.device)
+    kernels, missing = running(options.device, options.require)
     weights = {(k, n): Weights(random_weight(n, k, options.device)) for k, n in (sizes.shape, *sizes.more)}
     result: dict = {
         "what": "errors against fp32 arithmetic on the same quantized operands", "environment": host.environment(options.commit),

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from lightquant.formats import QuantizedWeight
 from lightquant.kernels import Kernel, reference
-from lightquant.kernels.probe import first_line
+from lightquant.kernels.checks.numeric import first_line
 from linear_summary import ALONE, BF16, EXPANDED
 from operands import Weights, needed, random_weight
 from other_quantizers import Quantizer, quantizers
@@ -46,6 +46,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--commit", default="")
     parser.add_argument("--device", default="cuda:0", type=torch.device)
     parser.add_argument("--seconds", default=float("inf"), type=float, help="begin no point after so many; what is left out is listed")
+    parser.add_argument("--require", default="", help="end at once unless these schemes run: NAME or NAME=WORD of its variant, with commas")
     parser.add_argument("--small", action="store_true", help="tiny sizes, to see that the script runs")
     return parser.parse_args()
 
@@ -73,8 +74,12 @@ class Linear:
                 _once(parts.values())
                 errors[label] = error
                 calls.update({(label, part): call for part, call in parts.items()})
-        asked = {("quantizer", *key): lambda turn, quantize=quantize: quantize(x) for key, quantize in quantizers.items()}
-        _once((calls[BF16, "linear"], *asked.values()))
+        asked = {}
+        for key, quantize in quantizers.items():
+            with self._noted(f"quantizer {' '.join(key)}, {self._described(rows)}"):
+                quantize(x)
+                asked[("quantizer", *key)] = lambda turn, quantize=quantize: quantize(x)
+        _once((calls[BF16, "linear"],))
         self._add(rows, times_ms(calls | asked, self._device, self._plan.target_ms), errors)
 
     def measure_int4(self, rows: int) -> None:
@@ -193,7 +198,7 @@ def points(model: linear_plan.Model, plan: linear_plan.Plan) -> Iterator[tuple[i
 def run(plan: linear_plan.Plan, options: argparse.Namespace) -> dict:
     """Measure, write after every shape and at an error, and return the result."""
     begun = time.perf_counter()
-    kernels, missing = running(options.device)
+    kernels, missing = running(options.device, options.require)
     result: dict = {
         "what": "linears, activation quantization included", "method": METHOD.format(mib=plan.cold_bytes >> 20),
         "environment": host.environment(options.commit),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from lightquant.kernels.libraries import has_operator
+from lightquant.kernels.foreign.libraries import has_operator
 from lightquant.kernels.quantize_rows import quantize_rows
 from linear_summary import OURS, VLLM
 

@@ -1,19 +1,21 @@
 """The kernels that run on this machine, by the label that results call them."""
 
 import torch
-from lightquant.kernels import Kernel, variants
-from lightquant.reports.kernels import check_all
+from lightquant.kernels import VARIANTS, Kernel, check_all
 from lightquant.schemes import SCHEMES
 
 
-def running(device: torch.device) -> tuple[dict[str, Kernel], dict[str, str]]:
-    """Label -> kernel, and scheme -> why none of its kernels runs. A scheme's best variant has its name, the next is `NAME (2)`."""
+def running(device: torch.device, required: str = "") -> tuple[dict[str, Kernel], dict[str, str]]:
+    """Label -> kernel, and scheme -> why none of its kernels runs. A scheme's best variant has its name, the next is `NAME (2)`.
+
+    required: schemes, with commas, each NAME or NAME=WORD where its best variant has to have a word; SystemExit where one is not so.
+    """
     check_all(device)  # in one process for all, where each would ask for its own
     found: dict[str, Kernel] = {}
     missing = {}
     for scheme in SCHEMES:
         reasons, count = [], 0
-        for kernel in variants(scheme):
+        for kernel in VARIANTS[scheme]:
             supported, reason = kernel.is_supported(device)
             if supported:
                 count += 1
@@ -22,7 +24,19 @@ def running(device: torch.device) -> tuple[dict[str, Kernel], dict[str, str]]:
                 reasons.append(reason)
         if not count:
             missing[scheme] = "; ".join(dict.fromkeys(reasons))
+    _require(found, missing, required)
     return found, missing
+
+
+def _require(found: dict[str, Kernel], missing: dict[str, str], required: str) -> None:
+    problems = []
+    for name, _, word in (wanted.partition("=") for wanted in required.split(",") if wanted):
+        if name not in found:
+            problems.append(f"{name} does not run: {missing.get(name, 'there is no such scheme')}")
+        elif word not in found[name].variant:
+            problems.append(f"{name} runs as {found[name].variant}, not as {word}")
+    if problems:
+        raise SystemExit("\n".join(problems))
 
 
 def is_best(label: str) -> bool:

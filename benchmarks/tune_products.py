@@ -1,4 +1,4 @@
-"""Which tiles the Triton products are fastest with on this GPU: candidates for kernels/product_tiles.py, beside torch's own products.
+"""Which tiles the Triton products are fastest with on this GPU: candidates for kernels/jit/tiles.py, beside torch's own products.
 
 bash benchmarks/device.sh python3 benchmarks/tune_products.py --out OUT.json
 
@@ -17,9 +17,9 @@ import host
 import torch
 import torch.nn.functional as F
 from lightquant.formats import FP8_CHANNEL, INT8_CHANNEL, QuantizedWeight
-from lightquant.kernels import triton_products
-from lightquant.kernels.probe import first_line
-from lightquant.kernels.product_tiles import Tile, tile_for
+from lightquant.kernels.checks.numeric import first_line
+from lightquant.kernels.jit import products
+from lightquant.kernels.jit.tiles import Tile, tile_for
 from lightquant.kernels.quantize_rows import quantize_rows
 
 FORMATS = {"fp8": FP8_CHANNEL, "int8": INT8_CHANNEL}
@@ -81,7 +81,7 @@ class Problem(NamedTuple):
     expected: torch.Tensor
 
     def run(self, tile: Tile, processors: int) -> Callable[[QuantizedWeight], object]:
-        return lambda weight: triton_products.multiply(self.values, self.scale, *weight, self.bias, self.out, tile, processors)
+        return lambda weight: products.multiply(self.values, self.scale, *weight, self.bias, self.out, tile, processors)
 
 
 def problem(kind: str, rows: int, inputs: int, outputs: int) -> Problem:
@@ -198,7 +198,7 @@ def main() -> None:
     for candidates, rows, (inputs, outputs), kind in product(sets, options.rows, WEIGHTS, options.kinds):
         if rows not in candidates:
             continue
-        chosen = tile_for(capability, FORMATS[kind].dtype, rows, outputs, inputs, descriptors=True)
+        chosen = tile_for(capability, FORMATS[kind].dtype, rows, inputs, descriptors=True)
         print(f"{kind}, {rows} rows, {inputs} to {outputs}; the table has {shown(chosen)}", flush=True)
         found, skipped = measured(kind, rows, inputs, outputs, (*candidates[rows], chosen), options.repeats)
         for row in found:

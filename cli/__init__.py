@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import LightQuantError
-from . import config, doctor, download, find, inspect_file, schemes
+from . import config, convert, doctor, download, find, inspect_file, schemes
 
-COMMANDS = {"schemes": schemes, "doctor": doctor, "inspect": inspect_file, "find": find, "config": config, "download": download}
+COMMANDS = {"schemes": schemes, "doctor": doctor, "inspect": inspect_file, "find": find, "config": config, "convert": convert, "download": download}
 """Each module has HELP, add_arguments(parser) and run(options) -> exit code."""
 
 

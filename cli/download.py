@@ -3,12 +3,11 @@
 import argparse
 import sys
 
-from tqdm import tqdm
-
 from ..formats import FORMATS
 from ..loaders.catalogue import CATALOGUE, FOLDER, Published, folder_for, published
 from ..loaders.download import DOWNLOADING, Plan, download, plan, readable
 from .comfyui import add_comfyui, model_folders
+from .progress import Bar
 
 HELP = "list what LightX2V publishes, or fetch one of it: resumed where it was cut off, and checked against the hub's checksum"
 
@@ -33,38 +32,22 @@ def run(options: argparse.Namespace) -> int:
         return 0
     wanted = published(options.name)
     folder = options.to or _comfyui_folder(wanted, options.comfyui)
-    bar = _Bar()
+    bar = Bar()
+
+    def step(what: str, done: int, total: int) -> None:
+        bar(what, done, total, start=done if what == DOWNLOADING else 0)
+
     try:
         if options.dry_run:
-            _describe(wanted, plan(wanted, folder, options.endpoint, options.force, bar))
+            _describe(wanted, plan(wanted, folder, options.endpoint, options.force, step))
         else:
-            print(download(wanted, folder, options.endpoint, options.force, bar))
+            print(download(wanted, folder, options.endpoint, options.force, step))
     except KeyboardInterrupt:
         print(f"lightquant: interrupted. What came of {wanted.name} is kept: run it again and it goes on from there.", file=sys.stderr)
         return 130
     finally:
         bar.close()
     return 0
-
-
-class _Bar:
-    """A progress callback that draws in the terminal; a new line for each thing that is done."""
-
-    def __init__(self) -> None:
-        self._what, self._bar = "", None
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if what != self._what:
-            self.close()
-            # A download that goes on begins in the middle, and its rate shall not count what was there.
-            start = done if what == DOWNLOADING else 0
-            hidden = not sys.stderr.isatty()
-            self._what, self._bar = what, tqdm(desc=what, total=total, initial=start, unit="B", unit_scale=True, unit_divisor=1024, disable=hidden)
-        self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
 
 def _list(component: str | None, format_name: str | None) -> None:

@@ -22,6 +22,9 @@ SMALLEST_AMAX = 1e-12
 
 ALL = slice(None)
 
+ABSMAX, MSE = "absmax", "mse"
+"""How a scale is chosen: by the largest magnitude that it has to hold, or by the least squared error, which search.py looks for."""
+
 PLAIN = "plain"
 """The packing that every format has, which any of its kernels' fallbacks reads."""
 
@@ -38,10 +41,11 @@ class Format(ABC):
     """Field of QuantizedWeight -> suffix of its key on disk, behind the layer's name."""
 
     @abstractmethod
-    def quantize(self, weight: torch.Tensor, seed: int | None = None) -> QuantizedWeight:
-        """Store a float weight [N, K] of any float dtype.
+    def quantize(self, weight: torch.Tensor, seed: int | None = None, scaling: str = ABSMAX) -> QuantizedWeight:
+        """Store a float weight [N, K] of any float dtype; all is computed in fp32.
 
         With a seed the codes are rounded stochastically, which keeps small changes (a LoRA's) alive on average; without, to the nearest.
+        scaling: ABSMAX or MSE. The error that the latter minimises is that of rounding to the nearest, with a seed too.
         """
 
     @abstractmethod
@@ -55,6 +59,14 @@ class Format(ABC):
     def shape_of(self, data_shape: tuple[int, int]) -> tuple[int, int]:
         """[N, K] of a weight whose codes have this shape."""
         return data_shape
+
+    def data_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """The shape of the codes of a weight [N, K]: the inverse of shape_of."""
+        return shape
+
+    def stores(self, shape: tuple[int, int]) -> bool:
+        """Whether a weight of this shape can be stored at all."""
+        return True
 
     def holds(self, weight: QuantizedWeight) -> bool:
         """Whether a plainly packed weight has exactly the same numbers in this packing."""

@@ -4,7 +4,8 @@ from typing import ClassVar
 
 import torch
 
-from .base import ALL, SMALLEST_AMAX, Format, QuantizedWeight
+from .base import ABSMAX, ALL, SMALLEST_AMAX, Format, QuantizedWeight
+from .search import Ratios, is_searched, searched
 
 
 class ChannelFormat(Format):
@@ -12,17 +13,24 @@ class ChannelFormat(Format):
 
     limit: ClassVar[float]
     """The largest code, which a row's largest magnitude is mapped to."""
+    ratios: ClassVar[Ratios]
+    """Of which scales the search tries."""
 
     keys: ClassVar[dict[str, str]] = {"data": ".weight", "scale": ".weight_scale"}
 
     def scale_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
         return shape[0], 1
 
-    def quantize(self, weight: torch.Tensor, seed: int | None = None) -> QuantizedWeight:
+    def quantize(self, weight: torch.Tensor, seed: int | None = None, scaling: str = ABSMAX) -> QuantizedWeight:
         weight = weight.float()
         amax = weight.abs().amax(dim=1, keepdim=True).clamp_(min=SMALLEST_AMAX)
         scale = amax / torch.full_like(amax, self.limit)  # divided by a tensor, as a GPU multiplies by a plain number's reciprocal
+        if is_searched(scaling):
+            scale = searched(weight, scale, self.ratios, self._decoded)
         return QuantizedWeight(self._round(weight / scale, seed), scale)
+
+    def _decoded(self, values: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        return self._round(values / scale, None).float().mul_(scale)
 
     def _round(self, codes: torch.Tensor, seed: int | None) -> torch.Tensor:
         """fp32 codes within about +-limit, rounded into the format's dtype."""

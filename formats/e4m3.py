@@ -3,6 +3,7 @@
 import torch
 
 from .noise import noise_like
+from .search import Ratios
 
 DTYPE = torch.float8_e4m3fn
 LARGEST = 448.0
@@ -10,6 +11,10 @@ LARGEST = 448.0
 MANTISSA_BITS = 3
 SMALLEST_EXPONENT = -6
 """Three mantissa bits; below 2**-6 the codes are evenly spaced (subnormal)."""
+
+RATIOS = Ratios(tuple(ratio / 32 for ratio in range(28, 64) if ratio != 32), 1 / 32)
+"""Which scales a search tries. Clipping hardly helps floats, whose large codes are far apart; it is where in their octaves the large values lie that
+makes a difference, and an octave on, the codes repeat."""
 
 
 def round_e4m3(codes: torch.Tensor, seed: int | None) -> torch.Tensor:

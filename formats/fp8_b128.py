@@ -5,8 +5,9 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
-from .base import ALL, SMALLEST_AMAX, Format, QuantizedWeight
-from .e4m3 import DTYPE, LARGEST, round_e4m3
+from .base import ABSMAX, ALL, SMALLEST_AMAX, Format, QuantizedWeight
+from .e4m3 import DTYPE, LARGEST, RATIOS, round_e4m3
+from .search import is_searched, searched
 
 BLOCK = 128
 
@@ -23,16 +24,28 @@ class FP8Block(Format):
     def scale_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
         return _blocks(shape[0]), _blocks(shape[1])
 
-    def quantize(self, weight: torch.Tensor, seed: int | None = None) -> QuantizedWeight:
+    def quantize(self, weight: torch.Tensor, seed: int | None = None, scaling: str = ABSMAX) -> QuantizedWeight:
         weight = weight.float()
         rows, columns = self.scale_shape(weight.shape)
-        padded = F.pad(weight.abs(), (0, columns * BLOCK - weight.shape[1], 0, rows * BLOCK - weight.shape[0]))
-        amax = padded.reshape(rows, BLOCK, columns, BLOCK).amax(dim=(1, 3)).clamp_(min=SMALLEST_AMAX)
+        amax = _padded(weight.abs(), rows, columns).amax(dim=(1, 3)).clamp_(min=SMALLEST_AMAX)
         scale = amax / torch.full_like(amax, LARGEST)  # divided by a tensor, as a GPU multiplies by a plain number's reciprocal
+        if is_searched(scaling):
+            blocks = _padded(weight, rows, columns).transpose(1, 2).reshape(-1, BLOCK * BLOCK)
+            scale = searched(blocks, scale.reshape(-1, 1), RATIOS, _decoded).reshape(rows, columns)
         return QuantizedWeight(round_e4m3(weight / _spread(scale, weight.shape, ALL), seed), scale)
 
     def dequantize(self, weight: QuantizedWeight, dtype: torch.dtype, rows: slice = ALL) -> torch.Tensor:
         return (weight.data[rows].float() * _spread(weight.scale, weight.data.shape, rows)).to(dtype)
+
+
+def _padded(weight: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    """[rows, BLOCK, columns, BLOCK]: blocks that the weight only fills in part end in zeros."""
+    padded = F.pad(weight, (0, columns * BLOCK - weight.shape[1], 0, rows * BLOCK - weight.shape[0]))
+    return padded.reshape(rows, BLOCK, columns, BLOCK)
+
+
+def _decoded(values: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    return round_e4m3(values / scale, None).float().mul_(scale)
 
 
 def _spread(scale: torch.Tensor, shape: torch.Size, rows: slice) -> torch.Tensor:

@@ -3,13 +3,14 @@
 import torch
 
 from .channel import ChannelFormat
-from .e4m3 import DTYPE, LARGEST, round_e4m3
+from .e4m3 import DTYPE, LARGEST, RATIOS, round_e4m3
 
 
 class FP8Channel(ChannelFormat):
     name = "fp8-channel"
     dtype = DTYPE
     limit = LARGEST
+    ratios = RATIOS
 
     def _round(self, codes: torch.Tensor, seed: int | None) -> torch.Tensor:
         return round_e4m3(codes, seed)

@@ -8,13 +8,17 @@ from typing import ClassVar
 
 import torch
 
-from .base import ALL, Format, QuantizedWeight
+from .base import ABSMAX, ALL, Format, QuantizedWeight
 from .noise import noise_like
+from .search import Ratios, is_searched, searched
 
 GROUP = 128
 ZERO = 8
 """The code of the weight 0."""
 HIGHEST = 15
+
+RATIOS = Ratios(tuple(sign * ratio / 16 for sign in (1, -1) for ratio in range(8, 21) if (sign, ratio) != (1, 16)), 1 / 16)
+"""Which scales a search tries: of the other sign too, and larger ones, as 8 / 7 is the one of that sign which reaches the largest value."""
 
 
 class INT4Group(Format):
@@ -27,6 +31,12 @@ class INT4Group(Format):
     def shape_of(self, data_shape: tuple[int, int]) -> tuple[int, int]:
         return data_shape[0], 2 * data_shape[1]
 
+    def data_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        return shape[0], shape[1] // 2
+
+    def stores(self, shape: tuple[int, int]) -> bool:
+        return shape[1] % GROUP == 0
+
     def kept_scale(self, scale: torch.Tensor) -> torch.Tensor:
         # In fp32 the scales of a 14B model would take 0.4 GiB, and Marlin takes fp16.
         return scale if scale.dtype is torch.float16 else scale.float()
@@ -37,21 +47,33 @@ class INT4Group(Format):
     def fits(self, dtype: torch.dtype, shape: tuple[int, ...], scale_shape: tuple[int, ...]) -> bool:
         return super().fits(dtype, shape, scale_shape) and 2 * shape[1] % GROUP == 0
 
-    def quantize(self, weight: torch.Tensor, seed: int | None = None) -> QuantizedWeight:
+    def quantize(self, weight: torch.Tensor, seed: int | None = None, scaling: str = ABSMAX) -> QuantizedWeight:
         if weight.shape[1] % GROUP:
             raise ValueError(f"int4-g128 needs inputs in groups of {GROUP}, this weight has {weight.shape[1]}")
         groups = weight.float().unflatten(1, (-1, GROUP))
         largest = groups.gather(2, groups.abs().argmax(dim=2, keepdim=True))
-        scale = (largest / torch.full_like(largest, -ZERO)).half()
-        # Codes are taken with the scale as it is stored; a group too small for fp16 is all zeros.
-        codes = torch.where(scale == 0, 0.0, groups / scale.float())
-        codes = codes.round() if seed is None else torch.floor(codes + noise_like(codes, seed))
-        codes = (codes + ZERO).clamp_(0, HIGHEST).to(torch.uint8).flatten(1)
+        scale = largest / torch.full_like(largest, -ZERO)
+        if is_searched(scaling):
+            scale = searched(groups.reshape(-1, GROUP), scale.reshape(-1, 1), RATIOS, _decoded).reshape(scale.shape)
+        scale = scale.half()
+        codes = (_rounded(groups, scale, seed) + ZERO).to(torch.uint8).flatten(1)
         return QuantizedWeight(packed(codes), scale.squeeze(2))
 
     def dequantize(self, weight: QuantizedWeight, dtype: torch.dtype, rows: slice = ALL) -> torch.Tensor:
         codes = codes_of(weight.data[rows]).unflatten(1, (-1, GROUP)).float() - ZERO
         return (codes * weight.scale[rows].float()[:, :, None]).flatten(1).to(dtype)
+
+
+def _rounded(groups: torch.Tensor, scale: torch.Tensor, seed: int | None) -> torch.Tensor:
+    """Codes of the last dimension's groups, fp32, from -8 to 7, with the scale as it is stored; a group too small for fp16 is all zeros."""
+    codes = torch.where(scale == 0, 0.0, groups / scale.float())
+    codes = codes.round_() if seed is None else torch.floor(codes + noise_like(codes, seed))
+    return codes.clamp_(-ZERO, HIGHEST - ZERO)
+
+
+def _decoded(values: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    stored = scale.half()
+    return _rounded(values, stored, None).mul_(stored.float())
 
 
 def packed(codes: torch.Tensor) -> torch.Tensor:

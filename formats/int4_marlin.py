@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from .base import ALL, Format, QuantizedWeight
+from .base import ABSMAX, ALL, Format, QuantizedWeight
 from .int4_g128 import GROUP, INT4_G128, codes_of, packed
 
 TILE = 16
@@ -31,6 +31,12 @@ class INT4Marlin(Format):
 
     def shape_of(self, data_shape: tuple[int, int]) -> tuple[int, int]:
         return data_shape[1] // 2, data_shape[0] * TILE
+
+    def data_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        return shape[1] // TILE, 2 * shape[0]
+
+    def stores(self, shape: tuple[int, int]) -> bool:
+        return _packable(*shape)
 
     def holds(self, weight: QuantizedWeight) -> bool:
         return _packable(*INT4_G128.shape(weight)) and bool(torch.equal(weight.scale.half().to(weight.scale.dtype), weight.scale))
@@ -61,10 +67,10 @@ class INT4Marlin(Format):
     def fits(self, dtype: torch.dtype, shape: tuple[int, ...], scale_shape: tuple[int, ...]) -> bool:
         return super().fits(dtype, shape, scale_shape) and _packable(*self.shape_of(shape))
 
-    def quantize(self, weight: torch.Tensor, seed: int | None = None) -> QuantizedWeight:
+    def quantize(self, weight: torch.Tensor, seed: int | None = None, scaling: str = ABSMAX) -> QuantizedWeight:
         if not _packable(*weight.shape):
             raise ValueError(f"Marlin packs outputs in multiples of {COLUMNS} and inputs of {GROUP}, this weight is {list(weight.shape)}")
-        return self.from_plain(INT4_G128.quantize(weight, seed))
+        return self.from_plain(INT4_G128.quantize(weight, seed, scaling))
 
     def dequantize(self, weight: QuantizedWeight, dtype: torch.dtype, rows: slice = ALL) -> torch.Tensor:
         outputs, _ = self.shape(weight)

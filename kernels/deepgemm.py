@@ -16,13 +16,11 @@ import torch
 from ..formats import QuantizedWeight
 from .contract import Rows, Verdict
 from .devices import nvidia
-from .foreign import ForeignKernel
+from .foreign.kernel import ForeignKernel
+from .foreign.packages import Found, Package, find
 from .operators import MATMUL_ARGUMENTS, fake_matmul, operator
-from .packages import Found, Package, find
 from .quantize_groups import quantize_groups
 from .vllm import VLLM
-
-IN_MULTIPLE, OUT_MULTIPLE = 128, 64
 
 FUNCTIONS = ("fp8_gemm_nt", "gemm_fp8_fp8_bf16_nt")
 """The product's name, the current one first."""
@@ -32,7 +30,7 @@ _MODULE = "deep_gemm"
 _VENDORED = os.path.join("third_party", "deep_gemm")
 """Where vllm carries a DeepGEMM of its own."""
 
-DEEPGEMM = Package("DeepGEMM", ("deep-gemm", "deep_gemm"), (_MODULE,), {}, "it comes with vllm, or is built from github.com/deepseek-ai/DeepGEMM")
+DEEPGEMM = Package("DeepGEMM", ("deep-gemm",), _MODULE, {}, "it comes with vllm, or is built from github.com/deepseek-ai/DeepGEMM")
 
 
 @operator("deepgemm_matmul" + MATMUL_ARGUMENTS, fake_matmul)
@@ -47,6 +45,8 @@ def deepgemm_matmul(rows, row_scale, data, scale, bias, out_dtype):
 class DeepGEMM(ForeignKernel):
     name, format = "fp8-b128-deepgemm", "fp8-b128"
     package, variant = DEEPGEMM, "DeepGEMM"
+    in_multiple, out_multiple = 128, 64
+    is_exact_in_fp32 = False  # it writes bf16
 
     def runs_on(self, device: torch.device) -> Verdict:
         return nvidia(device, (9, 0), (10, 3), but="DeepGEMM has no kernels for it")
@@ -57,19 +57,10 @@ class DeepGEMM(ForeignKernel):
         carried = vllm and os.path.join(vllm.folder, _VENDORED)
         return alone or (Found(_MODULE, carried, f"of vllm {vllm.version}") if carried and os.path.isdir(carried) else None)
 
-    def load(self, found: Found) -> None:
+    def load(self, found: Found, device: torch.device) -> None:
         module = importlib.import_module(_MODULE) if find(DEEPGEMM) else _import_from(found.folder)
         if not any(hasattr(module, name) for name in FUNCTIONS):
             raise ImportError(f"it has no function {' or '.join(FUNCTIONS)}: another version or another package")
-
-    def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype) -> Verdict:
-        needed = f"inputs divisible by {IN_MULTIPLE} and outputs by {OUT_MULTIPLE}"
-        if in_features % IN_MULTIPLE or out_features % OUT_MULTIPLE:
-            return False, f"DeepGEMM needs {needed}, this weight is {out_features} x {in_features}"
-        return True, needed
-
-    def tolerance(self, dtype: torch.dtype) -> float:
-        return 0.004  # for fp32 too, as it writes bf16
 
     def quantize(self, x: torch.Tensor) -> Rows:
         return Rows(*quantize_groups(x))

@@ -4,10 +4,11 @@ import torch
 import torch.nn.functional as F
 
 from ..formats import PACKINGS, QuantizedWeight, packing_of
+from .checks.numeric import small_check
 from .contract import Kernel, Rows, Verdict
+from .foreign.packages import TORCH
 from .operators import operator
-from .probe import small_check
-from .quantize_rows import pieces
+from .pieces import pieces
 
 PIECE_ELEMENTS = 1 << 24
 """A piece is at most 64 MiB in fp32; no float copy of the weight outlives its product."""
@@ -32,7 +33,7 @@ def expanded_linear(x: torch.Tensor, data: torch.Tensor, scale: torch.Tensor, bi
 class Expanded(Kernel):
     """Weight-only: activations stay float, so it is the most exact way and costs a float product."""
 
-    variant = "the weight expanded piece by piece, activations in float"
+    package, variant = TORCH, "the weight expanded piece by piece, activations in float"
 
     def __init__(self, name: str, format_name: str, why: str):
         self.name, self.format, self.why = name, format_name, why

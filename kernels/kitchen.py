@@ -8,12 +8,11 @@ import importlib
 import torch
 
 from ..formats import QuantizedWeight
+from .checks.numeric import small_check
 from .contract import Kernel, Rows, Verdict, floats
 from .devices import nvidia
+from .foreign.packages import KITCHEN
 from .operators import operator
-from .probe import small_check
-
-MULTIPLE = 16
 
 
 def _fake(x, data, scale, bias):
@@ -29,6 +28,9 @@ def kitchen_linear(x: torch.Tensor, data: torch.Tensor, scale: torch.Tensor, bia
 
 class Kitchen(Kernel):
     name, format, variant = "int8-kitchen", "int8-channel", "comfy-kitchen's int8_linear"
+    package = KITCHEN
+    in_multiple = out_multiple = 16
+    is_exact_in_fp32 = False
 
     def is_supported(self, device: torch.device) -> Verdict:
         able, why = nvidia(device, (7, 5), but="it has no int8 tensor cores")
@@ -39,14 +41,6 @@ class Kitchen(Kernel):
         except Exception as problem:  # it loads a library of its own, and that may fail in any way
             return False, f"comfy_kitchen can't be imported here: {problem}"
         return small_check(self, device) if found else (False, "this ComfyUI's comfy-kitchen is older than its int8_linear")
-
-    def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype) -> Verdict:
-        if in_features % MULTIPLE or out_features % MULTIPLE:
-            return False, f"comfy-kitchen needs sizes divisible by {MULTIPLE}, this weight is {out_features} x {in_features}"
-        return True, f"sizes divisible by {MULTIPLE}"
-
-    def tolerance(self, dtype: torch.dtype) -> float:
-        return 0.004
 
     def quantize(self, x: torch.Tensor) -> Rows:
         return Rows(x, None)

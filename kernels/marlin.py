@@ -14,14 +14,14 @@ from typing import ClassVar
 import torch
 
 from ..formats import INT4_MARLIN, QuantizedWeight
+from . import triton_int4
 from .contract import Rows, Verdict
 from .devices import nvidia
-from .foreign import ForeignKernel
-from .libraries import has_operator, parameters_of, register
+from .foreign.kernel import ForeignKernel
+from .foreign.libraries import has_operator, parameters_of, register
+from .foreign.packages import Found, Package
 from .operators import operator
-from .packages import Found, Package
-from .sgl import SGL
-from .triton_int4_kernels import INT4Triton
+from .sgl import SGL, libraries
 from .vllm import LIBRARIES as VLLM_LIBRARIES
 from .vllm import VLLM
 
@@ -35,8 +35,6 @@ LARGEST = 2.0**-5
 UINT4B8 = 1125899907892224
 """The id of vLLM's type of 4 bits that are stored with 8 added."""
 
-IN_MULTIPLE = 128
-
 VLLM_OPERATORS = ("_C::marlin_gemm", "_C::gptq_marlin_gemm")
 """The current name first. Up to vllm 0.10 the first is another, older product, beside the second."""
 
@@ -45,7 +43,7 @@ SGL_OPERATOR = "sgl_kernel::gptq_marlin_gemm"
 _EXPONENT = 0x7F800000
 """The exponent's bits of an fp32."""
 
-_MANY_ROWS = INT4Triton()
+_MANY_ROWS = triton_int4.VARIANTS[0]
 
 
 def to_fp16(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -123,16 +121,10 @@ class _Marlin(ForeignKernel):
     name, format = "int4-g128-marlin", "int4-g128"
     packings = (INT4_MARLIN.packing,)
     provider: ClassVar[str]
-    out_multiple = 64
+    in_multiple, out_multiple = 128, 64
 
     def runs_on(self, device: torch.device) -> Verdict:
         return nvidia(device, (8, 0), but="Marlin needs asynchronous copies")
-
-    def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype) -> Verdict:
-        needed = f"inputs divisible by {IN_MULTIPLE} and outputs by {self.out_multiple}"
-        if in_features % IN_MULTIPLE or out_features % self.out_multiple:
-            return False, f"{self.variant} needs {needed}, this weight is {out_features} x {in_features}"
-        return True, needed
 
     def tolerance(self, dtype: torch.dtype) -> float:
         return 0.008
@@ -147,11 +139,8 @@ class _Marlin(ForeignKernel):
 class VLLMMarlin(_Marlin):
     package, variant, provider = VLLM, "vLLM's Marlin operator", "vllm"
 
-    def load(self, found: Found) -> None:
-        try:
-            register(found, VLLM_LIBRARIES, VLLM_OPERATORS[:1], "vllm._custom_ops")
-        except ImportError:
-            register(found, (), VLLM_OPERATORS[1:], "vllm._custom_ops")
+    def load(self, found: Found, device: torch.device) -> None:
+        register(found, VLLM_LIBRARIES, VLLM_OPERATORS, "vllm._custom_ops", any_of=True)
         if not any(map(is_grouped, VLLM_OPERATORS)):
             raise ImportError("its Marlin operator takes no type of weights: it is older than those that LightQuant knows")
 
@@ -159,22 +148,22 @@ class VLLMMarlin(_Marlin):
 class SGLMarlin(_Marlin):
     package, variant, provider = SGL, "sgl-kernel's Marlin operator", "sgl"
 
-    def load(self, found: Found) -> None:
-        register(found, ("common_ops*.so", "*/common_ops*.so"), [SGL_OPERATOR], "sgl_kernel")
+    def load(self, found: Found, device: torch.device) -> None:
+        register(found, libraries(device), [SGL_OPERATOR], "sgl_kernel")
 
 
 class ISTMarlin(_Marlin):
-    package = Package("Marlin", ("marlin",), ("marlin",), {}, "build it from github.com/IST-DASLab/marlin; `marlin` on PyPI is something else")
+    package = Package("Marlin", ("marlin",), "marlin", {}, "build it from github.com/IST-DASLab/marlin; `marlin` on PyPI is something else")
     variant, provider = "Marlin itself", "marlin"
     out_multiple = 256
 
-    def load(self, found: Found) -> None:
+    def load(self, found: Found, device: torch.device) -> None:
         if not hasattr(importlib.import_module(found.module), "mul"):
             raise ImportError(f"its module {found.module} has no function mul: it is another package of that name")
 
 
 class RebuiltMarlin(ISTMarlin):
-    package = Package("marlin_cuda_quant", ("marlin_cuda_quant",), ("marlin_cuda_quant",), {}, "LightX2V's documentation names it without a source")
+    package = Package("marlin_cuda_quant", ("marlin_cuda_quant",), "marlin_cuda_quant", {}, "LightX2V's documentation names it without a source")
     variant, provider = "Marlin as marlin_cuda_quant", "marlin_cuda_quant"
 
 

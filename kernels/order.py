@@ -4,50 +4,54 @@ from typing import NamedTuple
 
 import torch
 
+from .devices import Capability, capability, within
+
 
 class Order(NamedTuple):
-    """schemes: fastest first. basis: "measured" or "expected", with on what."""
+    """schemes: fastest first, and the last resort at the end. basis: "measured" or "expected", with on what."""
 
     schemes: tuple[str, ...]
     basis: str
 
 
-H200 = "measured on an H200"
 EXPECTED = "expected, not measured"
+EXPECTED_ON_H200 = "expected from the packages' products as measured on an H200"
 
-_ORDERS: dict[str, tuple[tuple[tuple[int, int], tuple[int, int], Order], ...]] = {
+_ORDERS: dict[str, tuple[tuple[Capability, Capability | None, Order], ...]] = {
     "fp8-channel": (
-        ((9, 0), (9, 0), Order(("fp8-torch", "fp8-sgl", "fp8-vllm", "fp8-triton"), H200)),
+        ((9, 0), (9, 0), Order(("fp8-torch", "fp8-sgl", "fp8-vllm", "fp8-triton"), EXPECTED_ON_H200)),
         ((10, 0), (11, 9), Order(("fp8-torch", "fp8-sgl", "fp8-vllm", "fp8-triton"), EXPECTED)),
-        ((8, 9), (99, 0), Order(("fp8-sgl", "fp8-vllm", "fp8-triton", "fp8-torch"), EXPECTED)),
+        ((8, 9), None, Order(("fp8-sgl", "fp8-vllm", "fp8-triton"), EXPECTED)),
     ),
     "int8-channel": (
-        ((9, 0), (9, 0), Order(("int8-vllm", "int8-sgl", "int8-triton", "int8-torchao", "int8-kitchen", "int8-torch"), H200)),
-        ((8, 0), (8, 9), Order(("int8-vllm", "int8-sgl", "int8-triton", "int8-kitchen", "int8-torch"), EXPECTED)),
-        ((7, 5), (7, 5), Order(("int8-vllm", "int8-sgl", "int8-kitchen", "int8-torch"), EXPECTED)),
-        ((10, 0), (99, 0), Order(("int8-triton", "int8-kitchen", "int8-torch"), EXPECTED)),
+        ((9, 0), (9, 0), Order(("int8-vllm", "int8-sgl", "int8-triton", "int8-torchao", "int8-kitchen"), EXPECTED_ON_H200)),
+        ((8, 0), (8, 9), Order(("int8-vllm", "int8-sgl", "int8-triton", "int8-torchao", "int8-kitchen"), EXPECTED)),
+        ((7, 5), (7, 5), Order(("int8-vllm", "int8-sgl", "int8-kitchen"), EXPECTED)),
+        ((10, 0), None, Order(("int8-triton", "int8-torchao", "int8-kitchen"), EXPECTED)),
     ),
     "fp8-b128": (
-        ((9, 0), (9, 0), Order(("fp8-b128-deepgemm", "fp8-b128-torch"), H200)),
-        ((10, 0), (10, 3), Order(("fp8-b128-deepgemm", "fp8-b128-torch"), EXPECTED)),
+        ((9, 0), (9, 0), Order(("fp8-b128-deepgemm",), EXPECTED_ON_H200)),
+        ((10, 0), (10, 3), Order(("fp8-b128-deepgemm",), EXPECTED)),
     ),
     "int4-g128": (
-        ((9, 0), (9, 0), Order(("int4-g128-marlin", "int4-g128-triton", "int4-g128-torch"), H200)),
-        ((8, 0), (99, 0), Order(("int4-g128-marlin", "int4-g128-triton", "int4-g128-torch"), EXPECTED)),
+        ((9, 0), (9, 0), Order(("int4-g128-marlin", "int4-g128-triton"), EXPECTED_ON_H200)),
+        ((8, 0), None, Order(("int4-g128-marlin", "int4-g128-triton"), EXPECTED)),
     ),
-}
-"""Format -> lowest and highest compute capability, and the order there. `int4-g128-a8-triton` is in none: it rounds the activations, which int4 alone
-does not, so it is the user's to choose."""
+}  # fmt: skip
+"""Format -> lowest and highest compute capability, and the order there, which the last resort ends.
+
+In none are `int4-g128-a8-triton`, which rounds the activations as int4 alone does not, so it is the user's to choose; and `fp8-q8f` and `int8-q8f`,
+which have run on no GPU yet (q8f.py).
+"""
 
 
 def order_of(format_name: str, device: torch.device) -> Order:
-    """The order on a device; the last one runs everywhere that torch has the format's dtype."""
-    if device.type == "cuda" and torch.version.hip is None:
-        capability = torch.cuda.get_device_capability(device)
-        for lowest, highest, order in _ORDERS[format_name]:
-            if lowest <= capability <= highest:
-                return order
-    return Order((last_resort(format_name),), EXPECTED)
+    """The order on a device. It ends in what runs everywhere that torch has the format's dtype, also where that is the fastest of all."""
+    found, last = capability(device), last_resort(format_name)
+    for lowest, highest, order in _ORDERS[format_name] if found else ():
+        if within(found, lowest, highest):
+            return order._replace(schemes=(*order.schemes, last))
+    return Order((last,), EXPECTED)
 
 
 def last_resort(format_name: str) -> str:

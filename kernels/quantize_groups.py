@@ -1,6 +1,5 @@
 """The activation quantizer of the products of fp8 blocks: one scale for each 128 of a row (token)."""
 
-from functools import cache
 from types import ModuleType
 
 import torch
@@ -8,9 +7,13 @@ import torch.nn.functional as F
 
 from ..formats import FP8_CHANNEL
 from ..formats.base import SMALLEST_AMAX
+from . import jit
+from .checks.numeric import CHECKED_WIDTH
+from .checks.once import once
 from .contract import GROUP
 from .operators import operator
-from .quantize_rows import CHECKED_WIDTH, PIECE_ELEMENTS, if_right, pieces
+from .pieces import pieces
+from .quantize_rows import PIECE_ELEMENTS
 
 ROWS_IN_MULTIPLE = 4
 """TMA reads a group's scales where the next group's begin 16 bytes further, or a multiple of that; the scales between are never used."""
@@ -55,7 +58,7 @@ def _eager(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return values, scale
 
 
-@cache
+@once
 def triton_quantizer(device: torch.device) -> ModuleType | None:
     """The module of the Triton kernel, or None where it does not work; the log says why, once."""
 
@@ -65,4 +68,4 @@ def triton_quantizer(device: torch.device) -> ModuleType | None:
         expected, expected_scale = _eager(x)
         return torch.equal(values.cpu().float(), expected.float()) and torch.equal(scale.cpu(), expected_scale)
 
-    return if_right("triton_groups", check, "activations are quantized in groups by eager torch, in several passes instead of one")
+    return jit.if_right("groups", check, "activations are quantized in groups by eager torch, in several passes instead of one")

@@ -1,32 +1,22 @@
 """The activation quantizer of the 8-bit kernels: one scale a row (token), taken from the row itself."""
 
-import importlib
-import logging
-from collections.abc import Callable, Iterator
-from functools import cache
 from types import ModuleType
 
 import torch
 
 from ..formats import FP8_CHANNEL, INT8_CHANNEL
 from ..formats.base import SMALLEST_AMAX
+from . import jit
+from .checks.numeric import CHECKED_WIDTH
+from .checks.once import once
 from .operators import operator
+from .pieces import pieces
 
 LIMITS = {format_.dtype: format_.limit for format_ in (FP8_CHANNEL, INT8_CHANNEL)}
 """The largest code of each dtype."""
 
 PIECE_ELEMENTS = 1 << 24
 """The eager quantizer works in pieces of 64 MiB of fp32, so that its temporaries stay small beside a 14B model's activations."""
-
-CHECKED_WIDTH = 5120
-"""The checks run at the width of a 14B model, so that what they compile is what it needs next."""
-
-log = logging.getLogger(__name__)
-
-
-def pieces(total: int, size: int) -> Iterator[slice]:
-    """Slices of `size` that cover `total`."""
-    return (slice(start, min(start + size, total)) for start in range(0, total, size))
 
 
 def _fake(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
@@ -64,7 +54,7 @@ def _eager(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Ten
     return values, scale
 
 
-@cache
+@once
 def triton_quantizer(device: torch.device, dtype: torch.dtype) -> ModuleType | None:
     """The module of Triton kernels, or None where its quantizer does not work; the log says why, once."""
 
@@ -74,33 +64,4 @@ def triton_quantizer(device: torch.device, dtype: torch.dtype) -> ModuleType | N
         expected, expected_scale = _eager(x, dtype)
         return torch.equal(values.cpu().float(), expected.float()) and torch.equal(scale.cpu(), expected_scale)
 
-    return if_right("triton_rows", check, "activations are quantized by eager torch, in several passes instead of one")
-
-
-@cache
-def triton_rescale(device: torch.device) -> ModuleType | None:
-    """The module of Triton kernels, or None where its epilogue of the int8 product does not work; the log says why, once."""
-
-    def check(triton_rows: ModuleType) -> bool:
-        products, scale = torch.arange(-512, 512, dtype=torch.int32).reshape(2, 512), torch.tensor([[0.5], [2.0]])
-        out = torch.empty(2, 512, device=device, dtype=torch.bfloat16)
-        with torch.cuda.device(device):
-            triton_rows.rescale(products.to(device), scale.to(device), torch.ones(512, 1).to(device), torch.zeros(512).to(out), out)
-        return torch.equal(out.cpu(), (products * scale).bfloat16())
-
-    return if_right("triton_rows", check, "int8 products are scaled by eager torch, in several passes instead of one")
-
-
-def if_right(name: str, check: Callable[[ModuleType], bool], otherwise: str) -> ModuleType | None:
-    """A module of Triton kernels if the check of it holds: Triton may be missing, unable to compile (no C compiler, say), or wrong."""
-    try:
-        module = importlib.import_module(f".{name}", __package__)
-        if check(module):
-            return module
-        problem: object = "its results are wrong here"
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # a compiler may raise anything, and without it the eager way works
-        problem = error
-    log.warning("LightQuant: %s, as Triton can't be used: %s", otherwise, problem)
-    return None
+    return jit.if_right("rows", check, "activations are quantized by eager torch, in several passes instead of one")

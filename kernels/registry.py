@@ -1,6 +1,6 @@
 """Which kernels there are, which of them run on a device, and why the others don't."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -20,21 +20,24 @@ from . import (
     torch_int8,
     torchao,
     triton_fp8,
-    triton_int4_kernels,
+    triton_int4,
     triton_int8,
     vllm,
 )
+from .checks import in_child
+from .checks.finding import Finding
 from .contract import Kernel, Verdict
-from .order import last_resort, order_of
+from .expand import Expanded
+from .foreign.kernel import ForeignKernel
+from .order import Order, last_resort, order_of
+
+_FILES = (
+    vllm, sgl, q8f, torchao, marlin, deepgemm, torch_fp8, torch_int8, torch_fp8_block, torch_int4, kitchen, triton_fp8, triton_int8, triton_int4,
+)  # fmt: skip
 
 VARIANTS: dict[str, Sequence[Kernel]] = {
-    "fp8-vllm": (vllm.FP8(),), "int8-vllm": (vllm.INT8(),), "fp8-sgl": (sgl.FP8(),), "int8-sgl": (sgl.INT8(),),
-    "fp8-q8f": (q8f.FP8(),), "int8-q8f": (q8f.INT8(),), "int8-torchao": (torchao.TorchAO(),),
-    "int4-g128-marlin": marlin.VARIANTS, "fp8-b128-deepgemm": deepgemm.VARIANTS,
-    "fp8-torch": torch_fp8.VARIANTS, "int8-torch": torch_int8.VARIANTS, "fp8-b128-torch": torch_fp8_block.VARIANTS,
-    "int4-g128-torch": torch_int4.VARIANTS, "int8-kitchen": kitchen.VARIANTS, "fp8-triton": triton_fp8.VARIANTS,
-    "int8-triton": triton_int8.VARIANTS, "int4-g128-triton": triton_int4_kernels.VARIANTS, "int4-g128-a8-triton": triton_int4_kernels.A8_VARIANTS,
-}  # fmt: skip
+    scheme: tuple(kernel for file in _FILES for kernel in file.VARIANTS if kernel.name == scheme) for scheme in SCHEMES
+}
 """The kernels of every scheme: variants, best first."""
 
 
@@ -57,15 +60,27 @@ class Selection(NamedTuple):
         return self.kernel if rows > 0 and self.kernel.takes(rows, weight, dtype)[0] else self.fallback
 
 
-def variants(scheme: str) -> Sequence[Kernel]:
-    """The kernels behind a scheme, best first."""
-    return VARIANTS[scheme]
+def check_all(device: torch.device) -> dict[str, Finding]:
+    """What the checks of all kernels of other packages find that may run here, by address; one process for what isn't remembered."""
+    checkable = _checkable(device)
+    return in_child.findings(checkable, device) if checkable else {}
+
+
+def known_findings(device: torch.device) -> dict[str, Finding]:
+    """What is remembered of the same; nothing runs for it."""
+    return in_child.recalled(_checkable(device), device)
+
+
+def _checkable(device: torch.device) -> list[in_child.Checked]:
+    kernels = {kernel.address: kernel for kernels in VARIANTS.values() for kernel in kernels if isinstance(kernel, ForeignKernel)}
+    wanted = [(address, kernel.found()) for address, kernel in kernels.items() if kernel.runs_on(device)[0]]
+    return [(address, found.described) for address, found in wanted if found]
 
 
 def best_variant(scheme: str, device: torch.device) -> tuple[Kernel | None, str]:
     """The first variant of the scheme's kernel that runs on the device, with its reason; or None with the reasons of all."""
     reasons = []
-    for kernel in variants(scheme):
+    for kernel in VARIANTS[scheme]:
         supported, reason = kernel.is_supported(device)
         if supported:
             return kernel, "; ".join(dict.fromkeys([reason, *reasons]))
@@ -73,18 +88,19 @@ def best_variant(scheme: str, device: torch.device) -> tuple[Kernel | None, str]
     return None, "; ".join(dict.fromkeys(reasons))
 
 
+def _in_turn(schemes: Iterable[str], device: torch.device) -> Iterator[tuple[str, Kernel | None, str]]:
+    """The best variant of each; once one of another package is among them, all such kernels are checked, in one process."""
+    checked = False
+    for name in schemes:
+        if not checked and any(isinstance(kernel, ForeignKernel) for kernel in VARIANTS[name]):
+            check_all(device)
+            checked = True
+        yield name, *best_variant(name, device)
+
+
 def report(device: torch.device) -> dict[str, Verdict]:
     """For every scheme, whether its kernel runs on the device and why."""
-    found = {scheme: best_variant(scheme, device) for scheme in SCHEMES}
-    return {scheme: (kernel is not None, reason) for scheme, (kernel, reason) in found.items()}
-
-
-def _passed_over(order: Sequence[str], taken: str, basis: str) -> str:
-    """What `auto` says of the order it followed; `lightquant doctor` has the reasons of each."""
-    if len(order) == 1:
-        return ""
-    faster = order[: order.index(taken)]
-    return f"; first in the order of speed, {basis}" if not faster else f"; faster ones can't run here: {', '.join(faster)} ({basis})"
+    return {scheme: (kernel is not None, reason) for scheme, kernel, reason in _in_turn(SCHEMES, device)}
 
 
 def select(scheme: str, format_name: str, device: torch.device, may_substitute: bool = True) -> Selection:
@@ -94,21 +110,38 @@ def select(scheme: str, format_name: str, device: torch.device, may_substitute: 
     may_substitute: whether another kernel of the same format may stand in for one that can't run here.
     Raises KernelError, which says why the scheme can't run and which ones can.
     """
-    fallback, order = variants(last_resort(format_name))[-1], order_of(format_name, device)
-    wanted = order.schemes if scheme == AUTO else (scheme,)
-    reasons = []
-    for name in wanted:
-        kernel, reason = best_variant(name, device)
-        if kernel is not None:
-            return Selection(kernel, fallback, reason if scheme != AUTO else f"auto: {reason}{_passed_over(wanted, name, order.basis)}")
-        reasons.append(f"{name} can't run here: {reason}")
     if scheme == AUTO:
-        raise KernelError(f"No kernel for {format_name} runs on {device}: {'; '.join(reasons)}. Load a file of another format.")
+        return _fastest(format_name, device)
+    ((_, kernel, reason),) = _in_turn((scheme,), device)
+    if kernel is not None:
+        return Selection(kernel, _fallback(format_name), reason)
     if not may_substitute:
-        able = [name for name in schemes_of(format_name) if best_variant(name, device)[0] is not None]
+        able = [name for name, kernel, _ in _in_turn(schemes_of(format_name), device) if kernel is not None]
         raise KernelError(
-            f"{'; '.join(reasons)}. Schemes that read {format_name} and run on this machine: {', '.join(able)}. "
+            f"{scheme} can't run here: {reason}. Schemes that read {format_name} and run on this machine: {', '.join(able)}. "
             'Pick one of them, or set "missing_kernel" to "substitute" to let LightQuant take one.'
         )
-    substitute = select(AUTO, format_name, device)
-    return substitute._replace(why=f"{'; '.join(reasons)}; {substitute.kernel.name} stands in for it ({substitute.why})")
+    substitute = _fastest(format_name, device)
+    return substitute._replace(why=f"{scheme} can't run here: {reason}; {substitute.kernel.name} stands in for it ({substitute.why})")
+
+
+def _fastest(format_name: str, device: torch.device) -> Selection:
+    """The first of the order that multiplies here; what expands the weight instead is passed over until nothing else is left."""
+    order, refused = order_of(format_name, device), {}
+    for place, (name, kernel, reason) in enumerate(_in_turn(order.schemes, device), 1):
+        if kernel is not None and (place == len(order.schemes) or not isinstance(kernel, Expanded)):
+            faster = [other for other in refused if other != name]
+            return Selection(kernel, _fallback(format_name), f"auto: {reason}{_passed_over(order, faster)}")
+        refused[name] = f"{name} can't run here: {reason}"
+    raise KernelError(f"No kernel for {format_name} runs on {device}: {'; '.join(refused.values())}. Load a file of another format.")
+
+
+def _passed_over(order: Order, faster: Sequence[str]) -> str:
+    """What `auto` says of the order it followed; `lightquant doctor` has the reasons of each."""
+    if len(order.schemes) == 1:
+        return ""
+    return f"; faster ones can't run here: {', '.join(faster)} ({order.basis})" if faster else f"; first in the order of speed, {order.basis}"
+
+
+def _fallback(format_name: str) -> Kernel:
+    return VARIANTS[last_resort(format_name)][-1]

@@ -8,28 +8,20 @@ from typing import ClassVar
 
 import torch
 
-from ..formats import QuantizedWeight
-from .contract import Rows, Verdict
-from .devices import nvidia
-from .foreign import ForeignKernel
-from .libraries import register
+from .contract import Verdict
+from .devices import capability, nvidia
+from .foreign.kernel import ForeignKernel
+from .foreign.libraries import register
+from .foreign.packages import SGL_FOR_TORCH, Found, Package
 from .operators import MATMUL_ARGUMENTS, fake_matmul, operator
-from .packages import Found, Package
-from .quantize_rows import quantize_rows
-from .versions import SGL_FOR_TORCH
+from .scaled_product import ScaledProduct
 
-SGL = Package("sglang-kernel", ("sglang-kernel", "sgl-kernel"), ("sgl_kernel",), SGL_FOR_TORCH, linux_only=True)
-
-IN_MULTIPLE, OUT_MULTIPLE = 16, 8
+SGL = Package("sglang-kernel", ("sglang-kernel", "sgl-kernel"), "sgl_kernel", SGL_FOR_TORCH, linux_only=True)
 
 
-def _capability() -> tuple[int, int]:
-    return torch.cuda.get_device_capability() if torch.cuda.is_available() else (0, 0)
-
-
-def _libraries() -> tuple[str, ...]:
+def libraries(device: torch.device) -> tuple[str, ...]:
     """The package's own choice: one library for Hopper, one with precise arithmetic for everything else; older versions have a single one."""
-    return ("sm90/common_ops*.so" if _capability() == (9, 0) else "sm100/common_ops*.so", "common_ops*.so")
+    return ("sm90/common_ops*.so" if capability(device) == (9, 0) else "sm100/common_ops*.so", "common_ops*.so")
 
 
 def _product(name: str):
@@ -42,52 +34,35 @@ def _product(name: str):
     return product
 
 
-class _SGL(ForeignKernel):
+class _SGL(ScaledProduct, ForeignKernel):
     package = SGL
-    product: ClassVar[str]
+    function: ClassVar[str]
+    in_multiple, out_multiple = 16, 8
+    is_exact_in_fp32 = False  # it writes bf16 then
 
-    def load(self, found: Found) -> None:
-        register(found, _libraries(), [f"sgl_kernel::{self.product}"], "sgl_kernel")
-
-    def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype) -> Verdict:
-        needed = f"inputs divisible by {IN_MULTIPLE} and outputs by {OUT_MULTIPLE}"
-        if in_features % IN_MULTIPLE or out_features % OUT_MULTIPLE:
-            return False, f"sgl-kernel needs {needed}, this weight is {out_features} x {in_features}"
-        return True, needed
-
-    def tolerance(self, dtype: torch.dtype) -> float:
-        return 0.004  # for fp32 too, as it writes bf16 then
-
-
-fp8_product, int8_product = _product("fp8_scaled_mm"), _product("int8_scaled_mm")
+    def load(self, found: Found, device: torch.device) -> None:
+        register(found, libraries(device), [f"sgl_kernel::{self.function}"], "sgl_kernel")
 
 
 class FP8(_SGL):
-    name, format, product, variant = "fp8-sgl", "fp8-channel", "fp8_scaled_mm", "sgl-kernel's fp8_scaled_mm"
+    name, format, function, variant = "fp8-sgl", "fp8-channel", "fp8_scaled_mm", "sgl-kernel's fp8_scaled_mm"
+    product = _product(function)
 
     def runs_on(self, device: torch.device) -> Verdict:
         return nvidia(device, (8, 9), but="older GPUs have no fp8 products")
 
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(*quantize_rows(x, torch.float8_e4m3fn))
-
-    def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
-        return fp8_product(rows.values, rows.scale, weight.data, weight.scale, bias, out_dtype)
-
 
 class INT8(_SGL):
-    name, format, product, variant = "int8-sgl", "int8-channel", "int8_scaled_mm", "sgl-kernel's int8_scaled_mm"
+    name, format, function, variant = "int8-sgl", "int8-channel", "int8_scaled_mm", "sgl-kernel's int8_scaled_mm"
+    product = _product(function)
 
     def runs_on(self, device: torch.device) -> Verdict:
         return nvidia(device, (7, 5), (9, 0), but="sgl-kernel has no int8 product for Blackwell")
 
-    def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype) -> Verdict:
-        if dtype is not torch.float16 and _capability() == (7, 5):
+    def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype, device: torch.device) -> Verdict:
+        if dtype is not torch.float16 and capability(device) == (7, 5):
             return False, "on sm_75 sgl-kernel writes fp16 only, which bf16 and fp32 activations could overflow"
-        return super().can_run(rows, in_features, out_features, dtype)
+        return super().can_run(rows, in_features, out_features, dtype, device)
 
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(*quantize_rows(x, torch.int8))
 
-    def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
-        return int8_product(rows.values, rows.scale, weight.data, weight.scale, bias, out_dtype)
+VARIANTS = (FP8(), INT8())

@@ -6,13 +6,14 @@ within 0.004 for bf16 and fp16 outputs. Where x is fp32 (ComfyUI's text encoders
 
 import torch
 
-from ..formats import QuantizedWeight
-from .contract import Kernel, Rows, Verdict
+from .checks.numeric import small_check
+from .contract import Verdict
 from .devices import nvidia
 from .expand import Expanded
+from .foreign.packages import TORCH
 from .operators import MATMUL_ARGUMENTS, fake_matmul, operator
-from .probe import small_check
-from .quantize_rows import pieces, quantize_rows
+from .pieces import pieces
+from .scaled_product import ScaledProduct
 
 PIECE_ELEMENTS = 1 << 25
 """Raw fp32 products of the tensor-wise way that exist at once (128 MiB)."""
@@ -38,42 +39,27 @@ def fp8_tensorwise_matmul(rows, row_scale, data, scale, bias, out_dtype):
     return y
 
 
-class _ScaledMM(Kernel):
-    name, format = "fp8-torch", "fp8-channel"
-
-    def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype) -> Verdict:
-        if in_features % 16 or out_features % 16:
-            return False, f"torch._scaled_mm needs both sizes divisible by 16, this weight is {out_features} x {in_features}"
-        return True, "sizes divisible by 16"
-
-    def tolerance(self, dtype: torch.dtype) -> float:
-        return 0.004  # for fp32 too, as the tensor cores' accumulators are shorter than that
-
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(*quantize_rows(x, torch.float8_e4m3fn))
+class _ScaledMM(ScaledProduct):
+    name, format, package = "fp8-torch", "fp8-channel", TORCH
+    in_multiple = out_multiple = 16
+    is_exact_in_fp32 = False  # the tensor cores' accumulators are shorter than that
 
 
 class RowWise(_ScaledMM):
-    variant = "torch._scaled_mm with row-wise scales"
+    product, variant = fp8_rowwise_matmul, "torch._scaled_mm with row-wise scales"
 
     def is_supported(self, device: torch.device) -> Verdict:
         # sm_89's row-wise kernel was seen to leave the current stream before torch 2.12, and sm_120's to be missing on Windows.
         capable, why = nvidia(device, (9, 0), (10, 3), but="its row-wise scales were not reliable there")
         return small_check(self, device) if capable else (False, why)
 
-    def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
-        return fp8_rowwise_matmul(rows.values, rows.scale, weight.data, weight.scale, bias, out_dtype)
-
 
 class TensorWise(_ScaledMM):
-    variant = "torch._scaled_mm with the scales applied after it"
+    product, variant = fp8_tensorwise_matmul, "torch._scaled_mm with the scales applied after it"
 
     def is_supported(self, device: torch.device) -> Verdict:
         capable, why = nvidia(device, (8, 9), but="older GPUs have no fp8 products")
         return small_check(self, device) if capable else (False, why)
-
-    def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
-        return fp8_tensorwise_matmul(rows.values, rows.scale, weight.data, weight.scale, bias, out_dtype)
 
 
 VARIANTS = (RowWise(), TensorWise(), Expanded("fp8-torch", "fp8-channel", "no fp8 products here"))

@@ -6,12 +6,15 @@ Accumulation is exact (int32), so the error against the oracle is the rounding o
 import torch
 import torch.nn.functional as F
 
-from ..formats import QuantizedWeight
-from .contract import Kernel, Rows, Verdict
+from .checks.numeric import small_check
+from .contract import Verdict
+from .devices import capability
 from .expand import Expanded
+from .foreign.packages import TORCH
 from .operators import MATMUL_ARGUMENTS, fake_matmul, operator
-from .probe import small_check
-from .quantize_rows import pieces, quantize_rows, triton_rescale
+from .pieces import pieces
+from .rescale import rescale
+from .scaled_product import ScaledProduct
 
 FEWEST_ROWS = 32
 """torch._int_mm on CUDA refuses fewer than 17 rows and sizes not divisible by 8; both are padded with zeros."""
@@ -34,17 +37,10 @@ def int8_mm_matmul(rows, row_scale, data, scale, bias, out_dtype):
     (count, inner), (outer, _) = rows.shape, data.shape
     y = fake_matmul(rows, row_scale, data, scale, bias, out_dtype)
     weight = _pad(data, _up(outer, 8), _up(inner, 8))
-    triton_rows = triton_rescale(rows.device) if rows.is_cuda else None
     for part in pieces(count, max(PIECE_ROWS, PIECE_BYTES // (4 * weight.shape[0]) // PIECE_ROWS * PIECE_ROWS)):
         height = part.stop - part.start
         padded = _pad(rows[part], max(height, FEWEST_ROWS), weight.shape[1])
-        products = torch._int_mm(padded, weight.t())[:height, :outer]
-        if triton_rows is not None and products.is_contiguous():
-            with torch.cuda.device(rows.device):
-                triton_rows.rescale(products, row_scale[part], scale, bias, y[part])
-            continue
-        scaled = products.float().mul_(row_scale[part]).mul_(scale.t())
-        y[part] = scaled if bias is None else scaled.add_(bias)
+        rescale(torch._int_mm(padded, weight.t())[:height, :outer], row_scale[part], scale, bias, y[part])
     return y
 
 
@@ -53,21 +49,16 @@ def cpu_has_int8_dot_products() -> bool:
     return getattr(torch.cpu, "get_capabilities", dict)().get("avx512_vnni", False)
 
 
-class IntMM(Kernel):
+class IntMM(ScaledProduct):
     name, format, variant = "int8-torch", "int8-channel", "torch._int_mm, scales and bias after it"
+    package, product = TORCH, int8_mm_matmul
 
     def is_supported(self, device: torch.device) -> Verdict:
-        if device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) < (7, 5):
+        if (found := capability(device)) is not None and found < (7, 5):
             return False, "it needs int8 tensor cores (sm_75 and newer)"
         if device.type == "cpu" and not cpu_has_int8_dot_products():
             return False, "this CPU has no int8 dot products (avx512_vnni), so torch._int_mm would be slower than a float product"
         return small_check(self, device) if device.type in ("cuda", "cpu") else (False, f"torch._int_mm does not exist on {device.type.upper()}")
-
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(*quantize_rows(x, torch.int8))
-
-    def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
-        return int8_mm_matmul(rows.values, rows.scale, weight.data, weight.scale, bias, out_dtype)
 
 
 VARIANTS = (IntMM(), Expanded("int8-torch", "int8-channel", "no int8 products here"))

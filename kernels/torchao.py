@@ -9,20 +9,17 @@ import importlib
 
 import torch
 
-from ..formats import QuantizedWeight
-from .contract import Rows, Verdict
-from .devices import nvidia
-from .foreign import ForeignKernel
+from .contract import Verdict
+from .devices import capability, nvidia
+from .foreign.kernel import ForeignKernel
+from .foreign.packages import TORCHAO_FOR_TORCH, Found, Package
 from .operators import MATMUL_ARGUMENTS, fake_matmul, operator
-from .packages import Found, Package
-from .quantize_rows import pieces, quantize_rows, triton_rescale
+from .pieces import pieces
+from .rescale import rescale
+from .scaled_product import ScaledProduct
 from .torch_int8 import cpu_has_int8_dot_products
-from .versions import TORCHAO_FOR_TORCH
 
-TORCHAO = Package("torchao", ("torchao",), ("torchao",), TORCHAO_FOR_TORCH)
-
-IN_MULTIPLE = 128
-"""Its kernel reads whole blocks of inputs, beyond the last one too."""
+TORCHAO = Package("torchao", ("torchao",), "torchao", TORCHAO_FOR_TORCH)
 
 MOST_ELEMENTS = 1 << 30
 """Its kernel counts elements in 32 bits; more rows go in pieces."""
@@ -34,13 +31,7 @@ def torchao_matmul(rows, row_scale, data, scale, bias, out_dtype):
     y = fake_matmul(rows, row_scale, data, scale, bias, out_dtype)
     for part in pieces(rows.shape[0], max(1, MOST_ELEMENTS // max(data.shape))):
         product = _on_cuda(rows[part], row_scale[part], data) if rows.is_cuda else _on_cpu(rows[part], row_scale[part], data)
-        triton_rows = triton_rescale(rows.device) if rows.is_cuda else None
-        if triton_rows is not None:
-            with torch.cuda.device(rows.device):
-                triton_rows.rescale(product, torch.ones_like(row_scale[part]), scale, bias, y[part])
-            continue
-        scaled = product.float().mul_(scale.t())
-        y[part] = scaled if bias is None else scaled.add_(bias)
+        rescale(product, None, scale, bias, y[part])
     return y
 
 
@@ -58,35 +49,26 @@ def _on_cpu(rows: torch.Tensor, row_scale: torch.Tensor, data: torch.Tensor) -> 
 def _configuration(device: torch.device):
     """Tiles for Hopper's tensor cores and shared memory (measured on an H200), or such as fit every GPU from sm_80."""
     triton = importlib.import_module("triton")
-    if torch.cuda.get_device_capability(device)[0] in (9, 10):
+    if (9, 0) <= capability(device) < (11, 0):
         return triton.Config({"BLOCK_M": 128, "BLOCK_N": 256, "BLOCK_K": 128, "GROUP_M": 8}, num_stages=3, num_warps=8)
     return triton.Config({"BLOCK_M": 128, "BLOCK_N": 128, "BLOCK_K": 64, "GROUP_M": 8}, num_stages=3, num_warps=8)
 
 
-class TorchAO(ForeignKernel):
+class TorchAO(ScaledProduct, ForeignKernel):
     name, format = "int8-torchao", "int8-channel"
-    package, variant = TORCHAO, "torchao's int_scaled_matmul"
+    package, product, variant = TORCHAO, torchao_matmul, "torchao's int_scaled_matmul"
+    in_multiple = 128  # its kernel reads whole blocks of inputs, beyond the last one too
+    is_exact_in_fp32 = False  # its products are kept in bf16
 
     def runs_on(self, device: torch.device) -> Verdict:
         if device.type == "cpu":
             return cpu_has_int8_dot_products(), "torchao multiplies int8 by torch._int_mm here, which is slow on a CPU without avx512_vnni"
         return nvidia(device, (8, 0), but="torchao's Triton product needs asynchronous copies")
 
-    def load(self, found: Found) -> None:
+    def load(self, found: Found, device: torch.device) -> None:
         importlib.import_module("torchao.kernel")
-        if torch.cuda.is_available() and not hasattr(importlib.import_module("torchao.kernel.intmm_triton"), "int_scaled_matmul_kernel"):
+        if device.type == "cuda" and not hasattr(importlib.import_module("torchao.kernel.intmm_triton"), "int_scaled_matmul_kernel"):
             raise ImportError("its module torchao.kernel.intmm_triton has no int_scaled_matmul_kernel: LightQuant knows torchao 0.15 to 0.18")
 
-    def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype) -> Verdict:
-        if in_features % IN_MULTIPLE:
-            return False, f"torchao's product needs inputs divisible by {IN_MULTIPLE}, this weight is {out_features} x {in_features}"
-        return True, f"inputs divisible by {IN_MULTIPLE}"
 
-    def tolerance(self, dtype: torch.dtype) -> float:
-        return 0.004  # for fp32 too, as its products are kept in bf16
-
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(*quantize_rows(x, torch.int8))
-
-    def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
-        return torchao_matmul(rows.values, rows.scale, weight.data, weight.scale, bias, out_dtype)
+VARIANTS = (TorchAO(),)

@@ -1,115 +1,169 @@
-"""Triton kernels that expand an int4-g128 weight, in either packing, to bf16, fp16 or fp32, or to int8 with a scale an output row.
+"""int4-g128 weights expanded by Triton for the call and multiplied at the GPU's full speed: `int4-g128-triton` and `int4-g128-a8-triton`.
 
-They read each code once and write each number once. Fused multiply-adds are off, so that what they give is bit for bit what the formats'
-`dequantize` gives, and what triton_int4_kernels.requantized gives. Imported on first use on a CUDA device, which the caller makes the current one.
+The first expands to the activations' dtype and leaves the product to torch. The second gives activations an int8 scale a token, expands to int8
+with a scale an output row, and multiplies in int8. That rounds the weight a second time, to 1/127 of the largest weight that the row's scales
+allow: where Gaussian weights are stored with an error of 0.103 they stay so, and heavy-tailed ones with outlier columns go from 0.221 to 0.228.
 """
 
+from collections.abc import Iterator
+
 import torch
-import triton
-import triton.language as tl
+import torch.nn.functional as F
 
-from ..formats.int4_g128 import GROUP
-from ..formats.int4_marlin import COLUMNS, TILE
+from ..formats import INT4_G128, INT4_MARLIN, INT8_CHANNEL, PLAIN, QuantizedWeight, packing_of
+from ..formats.base import SMALLEST_AMAX
+from ..formats.int4_g128 import ZERO
+from ..formats.int4_marlin import COLUMNS
+from . import triton_int8
+from .checks.numeric import small_check, tried
+from .checks.once import once
+from .contract import Kernel, Rows, Verdict
+from .devices import nvidia
+from .foreign.packages import TRITON
+from .operators import MATMUL_ARGUMENTS, operator
+from .pieces import pieces
+from .quantize_rows import quantize_rows
+from .triton_product import multiply_into
 
-PLAIN_ROWS, PLAIN_GROUPS = 8, 8
-"""Output rows and groups of a program for the plain packing: 4 KiB of codes."""
+PIECE_BYTES = 256 << 20
+"""Of the expanded weight that exist at once; 5120 x 13824 in bf16 are 135 MiB."""
 
-SCALE_ROWS, SCALE_GROUPS = 32, 64
-
-
-@triton.jit
-def _expanded(codes, scale, row_scale, to_int: tl.constexpr):
-    # As the lowest bits of the float 2**23 a code is that float plus itself: no conversion, which would run at an eighth of an addition's speed.
-    x = (codes.to(tl.int32) | 0x4B000000).to(tl.float32, bitcast=True) - 8388616.0
-    if to_int:
-        # Likewise back: adding 1.5 * 2**23 leaves the nearest integer, ties to even, in the low bits.
-        x = x * tl.div_rn(scale, row_scale)
-        x = (x + 12582912.0).to(tl.int32, bitcast=True)
-    else:
-        x = x * scale
-    return x
-
-
-@triton.jit
-def _expand_plain(
-    data_ptr, scale_ptr, row_scale_ptr, out_ptr, outputs, groups,
-    block_rows: tl.constexpr, block_groups: tl.constexpr, size: tl.constexpr, to_int: tl.constexpr,
-):  # fmt: skip
-    row = tl.program_id(0) * block_rows + tl.arange(0, block_rows)
-    group = tl.program_id(1) * block_groups + tl.arange(0, block_groups)
-    mask = (row < outputs)[:, None] & (group < groups)[None, :]
-    place = row.to(tl.int64)[:, None] * groups + group[None, :]
-    scale = tl.load(scale_ptr + place, mask=mask, other=0.0).to(tl.float32)[:, :, None]
-    byte, code = tl.arange(0, size // 2), tl.arange(0, size)
-    pairs = tl.load(data_ptr + place[:, :, None] * (size // 2) + byte[None, None, :], mask=mask[:, :, None], other=0)
-    row_scale = tl.load(row_scale_ptr + row, mask=row < outputs, other=1.0)[:, None, None] if to_int else None
-    x = _expanded(tl.interleave(pairs & 15, pairs >> 4), scale, row_scale, to_int)
-    tl.store(out_ptr + place[:, :, None] * size + code[None, None, :], x.to(out_ptr.dtype.element_ty), mask=mask[:, :, None])
+CHECKED = (128, 512)
+"""Outputs and inputs of the weight whose expansion is compared, in both packings."""
 
 
-@triton.jit
-def _marlin_column(output):
-    # Where Marlin keeps an output's scale: each 64 of them, as 8 x 8, are transposed.
-    return output // 64 * 64 + output % 8 * 8 + output % 64 // 8
+def requantized(weight: QuantizedWeight) -> QuantizedWeight:
+    """An int4-g128 weight as int8-channel: codes int8 [N, K] and fp32 scales [N, 1], 8 times a row's largest group scale / 127.
 
-
-@triton.jit(do_not_specialize=["first"])
-def _expand_marlin(data_ptr, scale_ptr, row_scale_ptr, out_ptr, first, outputs, groups, size: tl.constexpr, to_int: tl.constexpr):
-    # 64 outputs of one group: 8 tiles along K, in each 128 int32, which are (8 columns, 4 threads along K, 4 tiles along N) ...
-    block, group = first + tl.program_id(0), tl.program_id(1)
-    tile, word, nibble = tl.arange(0, 8), tl.arange(0, 128), tl.arange(0, 8)
-    words = tl.load(data_ptr + (group * 8 + tile).to(tl.int64)[:, None] * (2 * outputs) + (block * 128 + word)[None, :])
-    codes = (words[:, :, None] >> (4 * nibble)[None, None, :]) & 15
-    # ... of eight codes: (2 along K, 2 halves of the tile along N, 2 halves along K). See formats/int4_marlin.py.
-    codes = tl.permute(tl.reshape(codes, (8, 8, 4, 4, 2, 2, 2)), (3, 5, 1, 0, 6, 2, 4))
-    output = tl.arange(0, 64)
-    scale = tl.load(scale_ptr + group.to(tl.int64) * outputs + _marlin_column(block * 64 + output)).to(tl.float32)[:, None]
-    row_scale = tl.load(row_scale_ptr + block * 64 + output)[:, None] if to_int else None
-    x = _expanded(tl.reshape(codes, (64, size)), scale, row_scale, to_int)
-    row = (tl.program_id(0) * 64 + output).to(tl.int64)
-    place = row[:, None] * (groups * size) + group * size + tl.arange(0, size)[None, :]
-    tl.store(out_ptr + place, x.to(out_ptr.dtype.element_ty))
-
-
-@triton.jit
-def _scale_rows(scale_ptr, out_ptr, outputs, groups, smallest, is_marlin: tl.constexpr, block_rows: tl.constexpr, block_groups: tl.constexpr):
-    output = tl.program_id(0) * block_rows + tl.arange(0, block_rows)
-    largest = tl.zeros((block_rows,), tl.float32)
-    for start in range(0, groups, block_groups):
-        group = start + tl.arange(0, block_groups)
-        if is_marlin:
-            place = group.to(tl.int64)[None, :] * outputs + _marlin_column(output)[:, None]
-        else:
-            place = output.to(tl.int64)[:, None] * groups + group[None, :]
-        mask = (output < outputs)[:, None] & (group < groups)[None, :]
-        largest = tl.maximum(largest, tl.max(tl.abs(tl.load(scale_ptr + place, mask=mask, other=0.0).to(tl.float32)), 1))
-    tl.store(out_ptr + output, tl.div_rn(tl.maximum(8.0 * largest, smallest), 127.0), mask=output < outputs)
-
-
-def expand(data: torch.Tensor, scale: torch.Tensor, first: int, out: torch.Tensor, row_scale: torch.Tensor | None = None) -> None:
-    """Fill out [n, K] with the outputs of the weight from `first` on, in multiples of 64 where the packing is Marlin's.
-
-    data, scale: the whole stored weight, plain (uint8) or Marlin's (int32). out: in a float dtype, or int8 with row_scale, fp32 [N, 1].
+    code = round((code4 - 8) * group scale / row scale), in fp32, as the Triton kernel computes it.
     """
-    rows, inputs = out.shape
-    groups, to_int = inputs // GROUP, out.dtype == torch.int8
-    if data.dtype == torch.uint8:
-        part = slice(first, first + rows)
-        _expand_plain[(triton.cdiv(rows, PLAIN_ROWS), triton.cdiv(groups, PLAIN_GROUPS))](
-            data[part], scale[part], row_scale[part] if to_int else None, out, rows, groups, block_rows=PLAIN_ROWS, block_groups=PLAIN_GROUPS,
-            size=GROUP, to_int=to_int, num_warps=4, enable_fp_fusion=False,
-        )  # fmt: skip
-    else:
-        _expand_marlin[(rows // COLUMNS, groups)](
-            data, scale, row_scale, out, first // COLUMNS, data.shape[1] // 2, groups, size=GROUP, to_int=to_int, num_warps=4, enable_fp_fusion=False
-        )
+    plain = packing_of(INT4_G128.name, weight).to_plain(weight)
+    groups = plain.scale.float()
+    amax = (ZERO * groups.abs().amax(dim=1, keepdim=True)).clamp_(min=SMALLEST_AMAX)
+    scale = amax / torch.full_like(amax, INT8_CHANNEL.limit)  # divided by a tensor, as a GPU multiplies by a plain number's reciprocal
+    whole = plain._replace(scale=torch.ones_like(groups))
+    codes = INT4_G128.dequantize(whole, torch.float32).unflatten(1, (groups.shape[1], -1)) * (groups / scale)[:, :, None]
+    return QuantizedWeight(codes.round_().flatten(1).to(torch.int8), scale)
 
 
-def scale_rows(data: torch.Tensor, scale: torch.Tensor, row_scale: torch.Tensor, smallest: float) -> None:
-    """Fill row_scale, fp32 [N, 1], with what maps the largest weight that a row's scales allow, 8 times the largest of them, to 127."""
-    is_marlin = data.dtype == torch.int32
-    groups = data.shape[0] * TILE // GROUP if is_marlin else scale.shape[1]
-    _scale_rows[(triton.cdiv(row_scale.shape[0], SCALE_ROWS),)](
-        scale, row_scale, row_scale.shape[0], groups, smallest, is_marlin=is_marlin, block_rows=SCALE_ROWS, block_groups=SCALE_GROUPS,
-        num_warps=4, enable_fp_fusion=False,
-    )  # fmt: skip
+def _shape(data: torch.Tensor, scale: torch.Tensor) -> tuple[int, int]:
+    weight = QuantizedWeight(data, scale)
+    return packing_of(INT4_G128.name, weight).shape(weight)
+
+
+def _fake_linear(x, data, scale, bias):
+    return x.new_empty((x.shape[0], _shape(data, scale)[0]))
+
+
+def _fake_matmul(rows, row_scale, data, scale, bias, out_dtype):
+    return rows.new_empty((rows.shape[0], _shape(data, scale)[0]), dtype=out_dtype)
+
+
+@operator("int4_triton_linear(Tensor x, Tensor data, Tensor scale, Tensor? bias) -> Tensor", _fake_linear)
+def int4_triton_linear(x, data, scale, bias):
+    """x [M, K] @ W.T + bias in x's dtype, W being expanded to that dtype."""
+    bias = None if bias is None else bias.to(x.dtype)
+    products = [F.linear(x, piece, None if bias is None else bias[part]) for part, piece in _expanded(data, scale, x.dtype)]
+    return products[0] if len(products) == 1 else torch.cat(products, dim=1)
+
+
+@operator("int4_triton_a8_matmul" + MATMUL_ARGUMENTS, _fake_matmul)
+def int4_triton_a8_matmul(rows, row_scale, data, scale, bias, out_dtype):
+    """The product of int8 rows [M, K] with the weight, which is expanded to int8."""
+    from .jit import int4
+
+    y = _fake_matmul(rows, row_scale, data, scale, bias, out_dtype)
+    weight_scale = torch.empty(y.shape[1], 1, device=data.device, dtype=torch.float32)
+    with torch.cuda.device(data.device):
+        int4.scale_rows(data, scale, weight_scale, SMALLEST_AMAX)
+    descriptors = triton_int8.VARIANTS[0].is_supported(rows.device)[0]
+    for part, piece in _expanded(data, scale, torch.int8, weight_scale):
+        multiply_into(y[:, part], rows, row_scale, piece, weight_scale[part], None if bias is None else bias[part], descriptors)
+    return y
+
+
+def _expanded(
+    data: torch.Tensor, scale: torch.Tensor, dtype: torch.dtype, weight_scale: torch.Tensor | None = None
+) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Output rows and the weight expanded for them, a piece at a time in the same memory."""
+    from .jit import int4
+
+    outputs, inputs = _shape(data, scale)
+    height = max(COLUMNS, PIECE_BYTES // (inputs * dtype.itemsize) // COLUMNS * COLUMNS)
+    scratch = torch.empty(min(height, outputs), inputs, device=data.device, dtype=dtype)
+    for part in pieces(outputs, height):
+        piece = scratch[: part.stop - part.start]
+        with torch.cuda.device(data.device):
+            int4.expand(data, scale, part.start, piece, weight_scale)
+        yield part, piece
+
+
+@once
+def _expands(kernel: Kernel, device: torch.device) -> Verdict:
+    """Whether both packings are expanded here, bit for bit, to what they hold."""
+
+    def wrong() -> str:
+        from .jit import int4
+
+        outputs, inputs = CHECKED
+        weight = torch.linspace(-1, 1, outputs * inputs).reshape(inputs, outputs).t() * torch.logspace(-2, 0, outputs)[:, None]
+        for format_ in (INT4_G128, INT4_MARLIN):
+            stored = format_.quantize(weight)
+            piece = torch.empty(CHECKED, device=device, dtype=torch.bfloat16)
+            with torch.cuda.device(device):
+                int4.expand(stored.data.to(device), stored.scale.to(device), 0, piece)
+            if not torch.equal(piece.cpu(), format_.dequantize(stored, torch.bfloat16)):
+                return f"weights packed as {format_.packing} are not expanded to what they hold"
+        return ""
+
+    return tried(kernel, wrong)
+
+
+class INT4Triton(Kernel):
+    """Weight-only: activations stay float."""
+
+    name, format = "int4-g128-triton", "int4-g128"
+    package, variant = TRITON, "the weight expanded by Triton, activations in float"
+    packings = (PLAIN, INT4_MARLIN.packing)
+
+    def is_supported(self, device: torch.device) -> Verdict:
+        able, why = nvidia(device, (8, 0))
+        if not able:
+            return False, why
+        expands, why = _expands(self, device)
+        return small_check(self, device) if expands else (False, why)
+
+    def quantize(self, x: torch.Tensor) -> Rows:
+        return Rows(x, None)
+
+    def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
+        return int4_triton_linear(rows.values, weight.data, weight.scale, bias).to(out_dtype)
+
+
+class INT4A8Triton(INT4Triton):
+    """int8 activations, and the weight rounded to int8 rows."""
+
+    name = "int4-g128-a8-triton"
+    variant = "the weight expanded to int8 by Triton, activations in int8"
+
+    def is_supported(self, device: torch.device) -> Verdict:
+        for kernel in triton_int8.VARIANTS:
+            able, why = kernel.is_supported(device)
+            if able:
+                return super().is_supported(device)
+        return False, why
+
+    def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype, device: torch.device) -> Verdict:
+        return triton_int8.VARIANTS[0].can_run(rows, in_features, out_features, dtype, device)
+
+    def operand(self, weight: QuantizedWeight) -> torch.Tensor:
+        return INT8_CHANNEL.dequantize(requantized(weight), torch.float32)
+
+    def quantize(self, x: torch.Tensor) -> Rows:
+        return Rows(*quantize_rows(x, torch.int8))
+
+    def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
+        return int4_triton_a8_matmul(rows.values, rows.scale, weight.data, weight.scale, bias, out_dtype)
+
+
+VARIANTS = (INT4Triton(), INT4A8Triton())

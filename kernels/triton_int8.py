@@ -6,7 +6,7 @@ Accumulation is exact (int32), so the error against the oracle is the rounding o
 import torch
 
 from .contract import Verdict
-from .triton_kernel import TritonProduct
+from .triton_product import TritonProduct
 
 MOST_INPUTS = 1 << 17
 """So many products of codes, 127 by -128 at worst, fit in an int32."""
@@ -14,12 +14,12 @@ MOST_INPUTS = 1 << 17
 
 class INT8Triton(TritonProduct):
     name, format = "int8-triton", "int8-channel"
-    dtype, lowest = torch.int8, (8, 0)
+    lowest = (8, 0)
 
-    def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype) -> Verdict:
+    def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype, device: torch.device) -> Verdict:
         if in_features > MOST_INPUTS:
             return False, f"sums of more than {MOST_INPUTS} products may not fit in an int32, this weight has {in_features} inputs"
-        return True, "any shape"
+        return super().can_run(rows, in_features, out_features, dtype, device)
 
 
 VARIANTS = (INT8Triton(descriptors=True), INT8Triton(descriptors=False))

@@ -6,22 +6,18 @@ a column; bias in the output's dtype; output bf16 or fp16, allocated by the call
 
 import torch
 
-from ..formats import QuantizedWeight
-from .contract import Rows, Verdict
+from .contract import Verdict
 from .devices import nvidia
-from .foreign import ForeignKernel
-from .libraries import register
+from .foreign.kernel import ForeignKernel
+from .foreign.libraries import register
+from .foreign.packages import VLLM_FOR_TORCH, Found, Package
 from .operators import MATMUL_ARGUMENTS, fake_matmul, operator
-from .packages import Found, Package
-from .quantize_rows import quantize_rows
-from .versions import VLLM_FOR_TORCH
+from .scaled_product import ScaledProduct
 
-VLLM = Package("vllm", ("vllm",), ("vllm",), VLLM_FOR_TORCH, linux_only=True)
+VLLM = Package("vllm", ("vllm",), "vllm", VLLM_FOR_TORCH, linux_only=True)
 
 LIBRARIES = ("_C_stable_libtorch*.so", "_C.*.so", "_C.so")
 """vllm 0.24 and newer have all operators in the first, older ones in the second or in both."""
-
-MULTIPLE = 16
 
 
 @operator("vllm_matmul" + MATMUL_ARGUMENTS, fake_matmul)
@@ -33,23 +29,13 @@ def vllm_matmul(rows, row_scale, data, scale, bias, out_dtype):
     return y.to(out_dtype)
 
 
-class _VLLM(ForeignKernel):
-    package = VLLM
-    variant = "vLLM's cutlass_scaled_mm"
+class _VLLM(ScaledProduct, ForeignKernel):
+    package, product, variant = VLLM, vllm_matmul, "vLLM's cutlass_scaled_mm"
+    in_multiple = out_multiple = 16
+    is_exact_in_fp32 = False  # it writes bf16 then
 
-    def load(self, found: Found) -> None:
+    def load(self, found: Found, device: torch.device) -> None:
         register(found, LIBRARIES, ["_C::cutlass_scaled_mm"], "vllm._custom_ops")
-
-    def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype) -> Verdict:
-        if in_features % MULTIPLE or out_features % MULTIPLE:
-            return False, f"vLLM's product needs sizes divisible by {MULTIPLE}, this weight is {out_features} x {in_features}"
-        return True, f"sizes divisible by {MULTIPLE}"
-
-    def tolerance(self, dtype: torch.dtype) -> float:
-        return 0.004  # for fp32 too, as it writes bf16 then
-
-    def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
-        return vllm_matmul(rows.values, rows.scale, weight.data, weight.scale, bias, out_dtype)
 
 
 class FP8(_VLLM):
@@ -58,9 +44,6 @@ class FP8(_VLLM):
     def runs_on(self, device: torch.device) -> Verdict:
         return nvidia(device, (8, 9), but="older GPUs have no fp8 products")
 
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(*quantize_rows(x, torch.float8_e4m3fn))
-
 
 class INT8(_VLLM):
     name, format = "int8-vllm", "int8-channel"
@@ -68,5 +51,5 @@ class INT8(_VLLM):
     def runs_on(self, device: torch.device) -> Verdict:
         return nvidia(device, (7, 5), (9, 0), but="vLLM has no int8 product for Blackwell")
 
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(*quantize_rows(x, torch.int8))
+
+VARIANTS = (FP8(), INT8())

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
+from ..formats import INT4_MARLIN
 from .rename import Table, rename_keys
 
 _LAYER, _NEW_LAYER = r"visual\.transformer\.(\d+)\.", r"vision_model.encoder.layers.\1."
@@ -25,7 +26,7 @@ _IGNORED = ("textual.", "log_scale")
 
 
 def rename(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors under ComfyUI's names; the fused q, k and v become three, as views of their rows."""
+    """The tensors under ComfyUI's names; the fused q, k and v become three, as views of their outputs."""
     tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(_IGNORED)}
     bare = {
         "visual.cls_embedding": ("vision_model.embeddings.class_embedding", lambda t: t.reshape(-1)),
@@ -35,7 +36,8 @@ def rename(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     renamed = {new: reshape(tensors.pop(old)) for old, (new, reshape) in bare.items() if old in tensors}
     for old, new in rename_keys(tensors, TABLE).items():
         if ".qkv_proj" in new:
-            for letter, part in zip("qkv", tensors[old].chunk(3, dim=0), strict=True):
+            outputs = 1 if tensors[old.rsplit(".", 1)[0] + ".weight"].dtype is INT4_MARLIN.dtype and not old.endswith(".bias") else 0
+            for letter, part in zip("qkv", tensors[old].chunk(3, dim=outputs), strict=True):
                 renamed[new.replace("qkv_proj", f"{letter}_proj")] = part
         else:
             renamed[new] = tensors[old]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..formats import FORMATS
 from ..loaders.blocks import promised_depth
 from ..loaders.checkpoint import without_prefix
 from ..loaders.components import COMPONENTS
@@ -15,9 +16,10 @@ from ..loaders.foreign import describe_foreign, quantized_otherwise
 from ..loaders.identity import identify
 from ..loaders.storage import Storage, headers, storage_of
 from . import layers
+from .auto import auto_takes
 from .families import Family, family_of
 from .notes import damage_in, notes_on
-from .runs_here import Runs, auto_takes, device_name, schemes_for
+from .runs_here import Runs, device_name, schemes_for
 from .tensor_checks import DataReport, Progress, check
 
 _LONGEST = 200
@@ -93,7 +95,7 @@ def inspect(path: str, device: torch.device, data: bool = False, progress: Progr
         notes=(*notes_on(bare, len(found) - len(bare)), *(damage_in(bare, format_name) if family else ()), *_too_short(storage, family)),
         metadata=_metadata(storage),
         device=device_name(device),
-        auto=auto_takes(format_name, device),
+        auto=auto_takes(format_name, device).said if format_name in FORMATS else None,
         schemes=schemes_for(format_name, device),
         data=check(bare, progress) if data else None,
     )

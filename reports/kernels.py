@@ -8,22 +8,22 @@ from typing import NamedTuple
 
 import torch
 
-from ..errors import KernelError
 from ..formats import FORMATS
-from ..kernels import Kernel, child, probe, remembered
-from ..kernels.foreign import ForeignKernel
-from ..kernels.packages import Found, Package, install
-from ..kernels.registry import select, variants
-from ..schemes import AUTO, SCHEMES
-from .machine import CALLED, TRITON, Environment, environment, install_triton, located
+from ..kernels import VARIANTS, Kernel, check_all
+from ..kernels.checks import forget, numeric, remembered
+from ..kernels.checks.finding import Finding
+from ..kernels.foreign.kernel import UNCHECKED, ForeignKernel
+from ..kernels.foreign.packages import TRITON, install
+from ..kernels.registry import known_findings
+from ..schemes import SCHEMES
+from .auto import AutoTakes, auto_takes
+from .machine import Environment, environment, install_triton
 
 Progress = Callable[[int, int, str], None]
 """Called with the steps done, all steps, and what comes next."""
 
 Answer = tuple[bool | None, str]
 """Whether a kernel runs, None where that isn't known, and the reason."""
-
-UNCHECKED = "not checked yet"
 
 
 class KernelRow(NamedTuple):
@@ -46,15 +46,6 @@ class KernelRow(NamedTuple):
     error: float | None
     install: str | None
     hardware: str
-
-
-class AutoTakes(NamedTuple):
-    """What `auto` runs for a format. scheme: None where nothing runs, or where that isn't known; why says which."""
-
-    format: str
-    scheme: str | None
-    variant: str
-    why: str
 
 
 @dataclass(frozen=True)
@@ -91,37 +82,28 @@ def kernel_report(device: torch.device, comfyui: str = "", recheck: bool = False
     total = 1 + len(SCHEMES)
     say(0, total, "kernels of other packages, in a process of their own")
     if recheck:
-        remembered.forget()
-        probe.small_check.cache_clear()
+        forget()
     findings = check_all(device)
     rows = []
     for name in SCHEMES:
         say(1 + len(rows), total, name)
         rows.append(_row(name, device, findings, lambda kernel: _tried(kernel, device)))
-    auto = tuple(_auto(name, device) for name in FORMATS)
+    auto = tuple(auto_takes(name, device) for name in FORMATS)
     say(total, total, "done")
     return KernelReport(environment(device, comfyui), tuple(rows), auto, True, str(remembered.path()))
 
 
 def known_report(device: torch.device, comfyui: str = "") -> KernelReport:
     """The same from what is known already: nothing runs on the device and no process is started."""
-    asked = {kernel.address: _remembered(kernel, device) for name in SCHEMES for kernel in variants(name) if isinstance(kernel, ForeignKernel)}
-    findings = {address: finding for address, finding in asked.items() if finding}
+    findings = known_findings(device)
     rows = tuple(_row(name, device, findings, lambda kernel: _known(kernel, device, findings)) for name in SCHEMES)
     auto = tuple(AutoTakes(name, None, "", UNCHECKED) for name in FORMATS)
     return KernelReport(environment(device, comfyui), rows, auto, False, str(remembered.path()))
 
 
-def check_all(device: torch.device) -> dict[str, dict]:
-    """What the checks of all kernels of other packages find that may run here, by address; one process for what isn't remembered."""
-    kernels = {kernel.address: kernel for name in SCHEMES for kernel in variants(name) if isinstance(kernel, ForeignKernel)}
-    wanted = [(address, found) for address, kernel in kernels.items() if kernel.runs_on(device)[0] and (found := kernel.found())]
-    return child.findings([(address, found.described) for address, found in wanted], device) if wanted else {}
-
-
-def _row(name: str, device: torch.device, findings: Mapping[str, dict], ask: Callable[[Kernel], Answer]) -> KernelRow:
+def _row(name: str, device: torch.device, findings: Mapping[str, Finding], ask: Callable[[Kernel], Answer]) -> KernelRow:
     """ask: what is to be said of a variant. The first that doesn't say no stands for the scheme."""
-    scheme, kernels, refusals = SCHEMES[name], variants(name), []
+    scheme, kernels, refusals = SCHEMES[name], VARIANTS[name], []
     taken, available, why = None, False, ""
     for kernel in kernels:
         available, why = ask(kernel)
@@ -129,11 +111,12 @@ def _row(name: str, device: torch.device, findings: Mapping[str, dict], ask: Cal
             taken = kernel
             break
         refusals.append(why)
-    package, found = _package(taken) if taken else next((each for each in map(_package, kernels) if each[1]), _package(kernels[0]))
+    shown = taken or next((kernel for kernel in kernels if kernel.found()), kernels[0])
+    found = shown.found()
     row = KernelRow(
         scheme=name,
         format=scheme.format,
-        package=package.name if found else scheme.package,
+        package=shown.package.name if found else scheme.package,
         version=found.version if found else "",
         where=found.folder if found else "",
         available=available,
@@ -158,70 +141,36 @@ def _tried(kernel: Kernel, device: torch.device) -> Answer:
         return None, "the device had no memory left for its check: free some and make the report again"
 
 
-def _known(kernel: Kernel, device: torch.device, findings: Mapping[str, dict]) -> Answer:
-    if not isinstance(kernel, ForeignKernel):
-        return None, UNCHECKED
-    able, why = kernel.runs_on(device)
-    if not able:
-        return False, why
-    found = kernel.found()
-    if found is None:
-        return False, f"{kernel.package.name} is not installed"
-    finding = findings.get(kernel.address)
-    return (finding["works"], f"{found.described}: {finding['why']}") if finding else (None, UNCHECKED)
-
-
-def _remembered(kernel: ForeignKernel, device: torch.device) -> dict | None:
-    found = kernel.found()
-    return remembered.recall(remembered.key(kernel.address, found.described, device)) if found else None
-
-
-def _package(kernel: Kernel) -> tuple[Package | None, Found | None]:
-    """What a kernel comes with and where that is; of the pack's own kernels, what they call."""
-    if isinstance(kernel, ForeignKernel):
-        return kernel.package, kernel.found()
-    package = next((each for each in CALLED if each.name in SCHEMES[kernel.name].package.lower()), None)
-    return package, package and located(package)
+def _known(kernel: Kernel, device: torch.device, findings: Mapping[str, Finding]) -> Answer:
+    return kernel.known(device, findings.get(kernel.address)) if isinstance(kernel, ForeignKernel) else (None, UNCHECKED)
 
 
 def _install(kernels: Sequence[Kernel], device: torch.device) -> str | None:
     """What would install the package of the first variant that has code for the device, or another version where the one here may be the problem."""
     kernel = next((kernel for kernel in kernels if not isinstance(kernel, ForeignKernel) or kernel.runs_on(device)[0]), None)
-    package, found = _package(kernel) if kernel else (None, None)
-    if package in CALLED:
-        return install_triton() if package is TRITON and found is None and device.type == "cuda" else None
-    if package is None:
-        return None
-    command = install(package)
-    as_wanted = found is not None and command.endswith(f"=={found.version}")
-    return None if as_wanted else command
+    found = kernel and kernel.found()
+    if isinstance(kernel, ForeignKernel):
+        command = install(kernel.package)
+        return None if found and command.endswith(f"=={found.version}") else command
+    return install_triton() if kernel and kernel.package is TRITON and not found and device.type == "cuda" else None
 
 
-def _error(kernel: Kernel, device: torch.device, findings: Mapping[str, dict]) -> float | None:
+def _error(kernel: Kernel, device: torch.device, findings: Mapping[str, Finding]) -> float | None:
     """The relative error of a kernel that runs; the pack's own are measured here, as their checks keep no figure."""
     if isinstance(kernel, ForeignKernel):
         return _seen(kernel, findings)
     try:
-        return _finite(probe.error_of(kernel, device, probe.ROWS, probe.CHECKED_WIDTH, probe.OUT_FEATURES, torch.bfloat16, True))
+        return _finite(numeric.error_of(kernel, device, *numeric.SMALL, torch.bfloat16, True))
     except torch.OutOfMemoryError:
         return None
 
 
-def _seen(kernel: Kernel, findings: Mapping[str, dict]) -> float | None:
+def _seen(kernel: Kernel, findings: Mapping[str, Finding]) -> float | None:
     """The relative error that a check in another process has found."""
-    return _finite(findings.get(kernel.address, {}).get("error")) if isinstance(kernel, ForeignKernel) else None
+    finding = findings.get(kernel.address) if isinstance(kernel, ForeignKernel) else None
+    return _finite(finding.error) if finding else None
 
 
 def _finite(error: float | None) -> float | None:
     """JSON has no NaN; where an error is none, the reason says so."""
     return error if error is not None and math.isfinite(error) else None
-
-
-def _auto(format_name: str, device: torch.device) -> AutoTakes:
-    try:
-        chosen = select(AUTO, format_name, device)
-    except KernelError as problem:
-        return AutoTakes(format_name, None, "", str(problem))
-    except torch.OutOfMemoryError:
-        return AutoTakes(format_name, None, "", "the device had no memory left to find out: free some and make the report again")
-    return AutoTakes(format_name, chosen.kernel.name, chosen.kernel.variant, chosen.why.removeprefix(f"{AUTO}: "))

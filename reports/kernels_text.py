@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from ..formats import FORMATS
 from ..schemes import AUTO, SCHEMES
-from .kernels import AutoTakes, KernelReport, KernelRow
+from .kernels import KernelReport, KernelRow
 from .machine import Environment
 from .text import size_text
 
@@ -23,7 +23,7 @@ def to_text(report: KernelReport) -> str:
         lines += _row(row)
     lines += ["", f"{AUTO} takes"]
     for each in report.auto:
-        lines += _said(each.format, _auto(each))
+        lines += _said(each.format, each.said)
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -57,10 +57,6 @@ def _row(row: KernelRow) -> Iterable[str]:
         yield from _said("hardware", row.hardware)
     if row.install:
         yield from _said("install", row.install)
-
-
-def _auto(takes: AutoTakes) -> str:
-    return f"{takes.scheme}: {takes.why}" if takes.scheme else takes.why
 
 
 def _said(label: str, text: str) -> list[str]:

@@ -9,13 +9,8 @@ from typing import NamedTuple
 import torch
 
 from .. import __version__
-from ..kernels.packages import Found, Package, find
-
-TORCH = Package("torch", ("torch",), ("torch",), {})
-TRITON = Package("triton", ("triton", "triton-windows", "pytorch-triton-rocm", "pytorch-triton-xpu"), ("triton",), {})
-KITCHEN = Package("comfy-kitchen", ("comfy-kitchen",), ("comfy_kitchen",), {})
-CALLED = (TRITON, KITCHEN, TORCH)
-"""What the pack's own kernels call. The names are those of the table of schemes, which may add others to Triton's."""
+from ..kernels.devices import capability
+from ..kernels.foreign.packages import KITCHEN, TRITON, find
 
 _VERSION_BYTES = 80
 """NVML's NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE."""
@@ -47,7 +42,7 @@ class Environment(NamedTuple):
 def environment(device: torch.device, comfyui: str) -> Environment:
     """Nothing runs on the device for it. comfyui: the version of the ComfyUI around, "" where it isn't known."""
     gpu = torch.cuda.get_device_properties(device) if device.type == "cuda" else None
-    kitchen = located(KITCHEN)
+    kitchen = find(KITCHEN)
     return Environment(
         lightquant=__version__,
         comfyui=comfyui,
@@ -66,12 +61,6 @@ def environment(device: torch.device, comfyui: str) -> Environment:
     )
 
 
-def located(package: Package) -> Found | None:
-    """Where one of CALLED is installed; the running torch knows more of its version than its installer does."""
-    found = find(package)
-    return found._replace(version=torch.__version__) if found and package is TORCH else found
-
-
 def install_triton() -> str | None:
     """The command that installs the Triton that this torch was made for; None where there is none that is known."""
     if sys.platform == "win32":
@@ -85,7 +74,7 @@ def install_triton() -> str | None:
 
 
 def _triton() -> str:
-    found, command = located(TRITON), install_triton()
+    found, command = find(TRITON), install_triton()
     if found is not None:
         return found.version or "of unknown version"
     return f"not installed ({command})" if command else "not installed"
@@ -98,9 +87,10 @@ def _backend() -> str:
 
 
 def _capability(device: torch.device) -> str:
+    if (found := capability(device)) is not None:
+        return f"sm_{found[0]}{found[1]}"
     if device.type == "cuda":
-        major, minor = torch.cuda.get_device_capability(device)
-        return torch.cuda.get_device_properties(device).gcnArchName if torch.version.hip is not None else f"sm_{major}{minor}"
+        return torch.cuda.get_device_properties(device).gcnArchName
     return torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else ""
 
 

@@ -4,11 +4,8 @@ from typing import NamedTuple
 
 import torch
 
-from ..errors import KernelError
-from ..formats import FORMATS
 from ..kernels import report
-from ..kernels.registry import select
-from ..schemes import AUTO, SCHEMES
+from ..schemes import SCHEMES
 
 
 class Runs(NamedTuple):
@@ -30,17 +27,6 @@ def schemes_for(format_name: str | None, device: torch.device) -> tuple[Runs, ..
     verdicts = report(device)
     rows = [_row(name, format_name, *verdicts[name]) for name in SCHEMES]
     return tuple(sorted(rows, key=lambda row: not row.fits))
-
-
-def auto_takes(format_name: str | None, device: torch.device) -> str | None:
-    """What `auto` would run and why, or why it would stop; None where there is nothing that it could choose for."""
-    if format_name not in FORMATS:
-        return None
-    try:
-        chosen = select(AUTO, format_name, device)
-        return f"{chosen.kernel.name}: {chosen.why.removeprefix(f'{AUTO}: ')}"
-    except KernelError as problem:
-        return str(problem)
 
 
 def device_name(device: torch.device) -> str:

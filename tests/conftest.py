@@ -38,6 +38,17 @@ def as_the_server_does():
         yield
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered(tmp_path_factory, monkeypatch):
+    """Each test starts with nothing found out about the kernels of other packages, and leaves the user's own cache alone."""
+    from lightquant.kernels.checks import remembered
+
+    folder = str(tmp_path_factory.mktemp("cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", folder)
+    monkeypatch.setenv("LOCALAPPDATA", folder)
+    monkeypatch.setattr(remembered, "_here", {})
+
+
 @pytest.fixture(scope="session")
 def device():
     """Where this machine computes."""

@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LANGUAGES = ("en", "zh")
 READMES = {"en": "README.md", "zh": "README.zh.md"}
 HELP = REPOSITORY / "web" / "docs"
-SOURCES = ("loaders", "reports", "bridge", "kernels", "nodes", "__init__.py")
+SOURCES = ("loaders", "convert", "reports", "bridge", "kernels", "routes", "nodes", "cli", "__init__.py")
 MESSAGE = ("message", "信息")
 """The head of the column that quotes errors."""
 VARYING = "…"
@@ -65,7 +65,7 @@ def quoted_errors(text: str) -> list[str]:
 def source_strings() -> list[str]:
     """Every string literal of the pack, an f-string with its fields as VARYING."""
     found = []
-    files = [file for place in SOURCES for file in ([REPOSITORY / place] if place.endswith(".py") else sorted((REPOSITORY / place).glob("*.py")))]
+    files = [file for place in SOURCES for file in ([REPOSITORY / place] if place.endswith(".py") else sorted((REPOSITORY / place).rglob("*.py")))]
     for file in files:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):

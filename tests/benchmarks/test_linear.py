@@ -3,7 +3,10 @@
 import argparse
 import json
 import math
+import sys
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import exactness
 import exactness_cases
@@ -12,8 +15,10 @@ import linear_plan
 import linear_summary
 import plots
 import pytest
+import running
 import tables
 import torch
+from lightquant.formats import INT4_MARLIN
 from lightquant.kernels import marlin
 from lightquant.kernels.registry import VARIANTS
 from linear_summary import ALONE, BF16, EXPANDED
@@ -26,7 +31,7 @@ LINEARS = [[6, 8, 8], [1, 8, 16], [1, 16, 8]]
 
 
 def options(path: Path, **given: object) -> argparse.Namespace:
-    return argparse.Namespace(**({"out": str(path), "commit": "0123456789", "device": CPU, "seconds": math.inf} | given))
+    return argparse.Namespace(**({"require": "", "out": str(path), "commit": "0123456789", "device": CPU, "seconds": math.inf} | given))
 
 
 def row(kernel: str, inputs: int, outputs: int, ms: float) -> dict:
@@ -83,9 +88,27 @@ def test_the_plan_has_the_promised_block_among_its_points():
     assert block.rows in model.rows
 
 
-def test_marlins_two_ways_can_be_forced():
-    assert isinstance(marlin.FEW_ROWS, int)
-    assert linear.MARLIN in VARIANTS
+def test_marlins_two_ways_can_be_forced(monkeypatch):
+    """The benchmark forces them from outside, for rows on either side of the limit."""
+    turns = []
+    kernel = marlin.VLLMMarlin()
+    monkeypatch.setitem(marlin.PROVIDERS, kernel.provider, lambda values, data, scale: turns.append("alone") or values.new_zeros(len(values), 64))
+    expanded = SimpleNamespace(
+        is_supported=lambda device: (True, ""),
+        matmul=lambda rows, weight, bias, dtype: turns.append("expanded") or rows.values.new_zeros(len(rows.values), 64),
+    )
+    monkeypatch.setattr(marlin, "_MANY_ROWS", expanded)
+    weight = INT4_MARLIN.quantize(random_weight(64, 128, CPU))
+    ways = {None: None, "alone": sys.maxsize, "expanded": 0}
+    for rows, chosen in ((marlin.FEW_ROWS, "alone"), (marlin.FEW_ROWS + 1, "expanded")):
+        x = torch.zeros(rows, 128, dtype=torch.bfloat16)
+        call = partial(lambda x, turn: kernel.linear(x, weight, None), x)
+        for forced, few_rows in ways.items():
+            (call if few_rows is None else linear._marlin(kernel, call, few_rows))(0)
+            assert turns.pop() == (forced or chosen)
+            assert not turns
+    kernel.linear(torch.zeros(2 * marlin.FEW_ROWS, 128), weight, None)
+    assert turns == ["alone"], "fp32 rows are multiplied by Marlin, however many they are"
 
 
 def test_calls_take_turns_and_are_told_theirs():
@@ -209,3 +232,9 @@ def test_a_wrong_kernel_fails_every_case(tmp_path, monkeypatch):
         rows, failing = exactness.check("int8-torch", kernel, exactness.Checked(kernel, device_weights, CPU), exactness_cases.SMALL)
     assert all(row["worst_error"] > row["tolerance"] for row in rows if "zero" not in row["case"])
     assert failing
+
+
+def test_a_kernel_that_is_required_and_does_not_run_ends_it_at_once():
+    with pytest.raises(SystemExit, match=r"fp8-vllm does not run: it needs an NVIDIA GPU(.|\n)*fp8-torch runs as the weight expanded.*, not as row-wise"):
+        running.running(CPU, "fp8-vllm,int8-torch,fp8-torch=row-wise")
+    running.running(CPU, "int8-torch,fp8-torch=expanded")

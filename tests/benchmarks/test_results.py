@@ -12,6 +12,9 @@ import tables
 
 GAUSSIAN, HEAVY, LINEARS = "h200_dit_step_gaussian", "h200_dit_step_heavy", "h200_linears"
 LINEAR, EXACTNESS, SCHEMES = "h200_linear", "h200_exactness", "h200_dit_schemes"
+CONVERSION, SCALES = "cpu_convert_memory", "cpu_scale_search"
+WITHOUT_COMFYUI = (LINEAR, EXACTNESS, CONVERSION, SCALES)
+WITHOUT_SAMPLES = (EXACTNESS, CONVERSION, SCALES)
 STARTS = ("h200_start_fp8", "h200_start_int8")
 SPLIT = "lightquant-fp8-torch, split by block"
 PAIRS = list(tables.CORE.items())
@@ -23,6 +26,7 @@ HOST_MEMORY_GIB = 1
 VRAM_SAMPLING_GIB = 0.05
 FP8_LINEARS_TIMES_BF16 = 1.55
 INT4_PEAK_GIB = 11.5
+CONVERSION_GIB = 3
 
 MEDIANS = {"step_s": "median_step_s", "samples_ms": "median_ms", "samples_s": "median_s"}
 """What holds a row's samples -> what holds their median."""
@@ -60,14 +64,14 @@ def test_a_result_says_where_it_comes_from(name):
     environment = found["environment"]
     assert re.fullmatch(r"[0-9a-f]{7,40}", environment["commit"])
     assert all(environment[key] for key in ("command", "gpu", "torch"))
-    assert environment["comfyui"] or name in (LINEAR, EXACTNESS)
+    assert environment["comfyui"] or name in WITHOUT_COMFYUI
     assert found["rows"]
 
 
 @every_result
 def test_a_result_keeps_its_samples(name):
-    if name == EXACTNESS:
-        pytest.skip("errors are no samples")
+    if name in WITHOUT_SAMPLES:
+        pytest.skip("errors and peaks are no samples")
     for row in result(name)["rows"]:
         kind = next(kind for kind in MEDIANS if kind in row)
         assert len(row[kind]) > 1
@@ -275,3 +279,9 @@ def test_without_a_result_the_table_says_so(readmes: Path):
 def test_an_unknown_marker_is_refused():
     with pytest.raises(ValueError, match="names no kind of benchmark"):
         tables.generated("<!-- benchmark: speed -->\n<!-- end -->", "en")
+
+
+def test_converting_a_model_of_28_gb_needs_little_memory():
+    for row in result(CONVERSION)["rows"]:
+        assert row["source_gib"] * 2**30 > 28e9
+        assert row["peak_gib"] < CONVERSION_GIB

@@ -1,27 +1,22 @@
 import json
+import os
 import sys
 
-import pytest
 from lightquant.cli import main
-from lightquant.kernels import remembered
+from lightquant.kernels.checks import remembered
+from lightquant.kernels.checks.finding import Finding
 from lightquant.schemes import SCHEMES
 
 DOCTOR = ["doctor", "--device", "cpu"]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
-
-
-def test_text_names_every_scheme_and_where_findings_are_kept(capsys, tmp_path):
+def test_text_names_every_scheme_and_where_findings_are_kept(capsys):
     assert main(DOCTOR) == 0
     said = capsys.readouterr()
     assert all(f"\n{name} " in said.out for name in SCHEMES)
     assert "needs an NVIDIA GPU, this is the CPU" in said.out
     assert str(remembered.path()) in said.out
-    assert str(remembered.path()).startswith(str(tmp_path))
+    assert str(remembered.path()).startswith(os.environ["XDG_CACHE_HOME"])
     assert said.err == ""
 
 
@@ -36,7 +31,7 @@ def test_json_knows_the_comfyui_that_is_named(capsys, tmp_path, monkeypatch):
 
 
 def test_recheck_forgets(capsys):
-    remembered.remember({"a": {"works": True}})
+    remembered.remember({"a": Finding(True, "it was right")})
     assert main(DOCTOR) == 0
     assert remembered.recall("a")
     assert main([*DOCTOR, "--recheck"]) == 0

@@ -8,6 +8,7 @@ import sys
 import pytest
 from hub_server import hub_server
 from lightquant.cli import main
+from lightquant.cli.progress import Bar
 from lightquant.loaders.catalogue import CATALOGUE
 
 WANTED = CATALOGUE["models_clip_open-clip-xlm-roberta-large-vit-huge-14-int8.pth"]
@@ -64,18 +65,17 @@ def test_dry_run(hub, tmp_path, capsys):
 
 def test_the_bar_and_the_users_interrupt(hub, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    from lightquant.cli import download
 
-    call = download._Bar.__call__
+    call = Bar.__call__
 
-    def interrupt(self, what: str, done: int, total: int) -> None:
-        call(self, what, done, total)
+    def interrupt(self, what: str, done: int, total: int, start: int = 0) -> None:
+        call(self, what, done, total, start)
         if done >= 20_000:
             raise KeyboardInterrupt
 
     arguments = ["download", WANTED.name, "--to", str(tmp_path), "--endpoint", hub.endpoint]
     with monkeypatch.context() as patch:
-        patch.setattr(download._Bar, "__call__", interrupt)
+        patch.setattr(Bar, "__call__", interrupt)
         assert main(arguments) == 130
     assert "run it again and it goes on from there" in capsys.readouterr().err
     assert main(arguments) == 0

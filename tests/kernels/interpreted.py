@@ -14,18 +14,10 @@ from itertools import product
 import torch
 from lightquant.formats import FORMATS, INT4_G128, INT4_MARLIN, INT8_CHANNEL
 from lightquant.formats.base import SMALLEST_AMAX
-from lightquant.kernels import (
-    reference,
-    triton_fp8,
-    triton_groups,
-    triton_int4,
-    triton_int4_kernels,
-    triton_int8,
-    triton_kernel,
-    triton_products,
-    triton_rows,
-)  # fmt: skip
-from lightquant.kernels.product_tiles import Tile
+from lightquant.kernels import reference, triton_fp8, triton_int4, triton_int8, triton_product
+from lightquant.kernels.jit import groups, int4, products
+from lightquant.kernels.jit import rows as triton_rows
+from lightquant.kernels.jit.tiles import Tile
 from lightquant.kernels.quantize_groups import quantize_groups
 from lightquant.kernels.quantize_rows import LIMITS, quantize_rows
 from triton.runtime import interpreter
@@ -70,10 +62,10 @@ def check_products_meet_the_oracle() -> None:
     for code, (rows, outputs, inputs), tile, has_bias, dtype in product(LIMITS, SHAPES, TILES, (False, True), TOLERANCE):
         values, scale = quantize_rows(activations(rows, inputs), code)
         stored, bias = FORMAT_OF[code].quantize(weight(outputs, inputs)), torch.randn(outputs).to(dtype) if has_bias else None
-        if tile.descriptors and not triton_products.describable(values, stored.data):
+        if tile.descriptors and not products.describable(values, stored.data):
             continue
         wide = torch.full((rows, outputs + 16), float("nan"), dtype=dtype)
-        triton_products.multiply(values, scale, stored.data, stored.scale, bias, wide[:, :outputs], tile, PROCESSORS)
+        products.multiply(values, scale, stored.data, stored.scale, bias, wide[:, :outputs], tile, PROCESSORS)
         expected = (values.double() * scale) @ (stored.data.double() * stored.scale).t() + (0 if bias is None else bias.double())
         close(wide[:, :outputs], expected, dtype)
         assert wide[:, outputs:].isnan().all(), "it wrote beyond its columns"
@@ -86,7 +78,7 @@ def check_rows_of_zeros_and_huge_rows() -> None:
         values, scale = quantize_rows(x, code)
         for tile in TILES:
             out = torch.empty(40, 48)
-            triton_products.multiply(values, scale, stored.data, stored.scale, None, out, tile, PROCESSORS)
+            products.multiply(values, scale, stored.data, stored.scale, None, out, tile, PROCESSORS)
             assert not out[3].any()
             expected = (values.double() * scale) @ (stored.data.double() * stored.scale).t()
             assert torch.isfinite(out).all()
@@ -99,12 +91,12 @@ def check_a_row_with_nan_stays_visible() -> None:
         x[3, 5] = float("nan")
         values, scale = quantize_rows(x, code)
         out = torch.empty(8, 48)
-        triton_products.multiply(values, scale, stored.data, stored.scale, None, out, TILES[2], PROCESSORS)
+        products.multiply(values, scale, stored.data, stored.scale, None, out, TILES[2], PROCESSORS)
         assert out.isnan().any(1).nonzero().flatten().tolist() == [3]
 
 
 def check_kernels_meet_the_oracle() -> None:
-    kernels = [*triton_fp8.VARIANTS, *triton_int8.VARIANTS, *triton_int4_kernels.VARIANTS, *triton_int4_kernels.A8_VARIANTS]
+    kernels = [*triton_fp8.VARIANTS, *triton_int8.VARIANTS, *triton_int4.VARIANTS]
     for kernel in kernels:
         for rows, inputs, outputs in ((1, 256, 64), (70, 128, 128), (520, 384, 64)):
             draw = weight(outputs, inputs)
@@ -117,14 +109,14 @@ def check_kernels_meet_the_oracle() -> None:
 
 
 def check_int4_pieces_give_what_one_gives() -> None:
-    x, kernels = activations(9, 256), (*triton_int4_kernels.VARIANTS, *triton_int4_kernels.A8_VARIANTS)
+    x, kernels = activations(9, 256), triton_int4.VARIANTS
     for kernel in kernels:
         for format_ in (INT4_G128, INT4_MARLIN):
             stored = format_.quantize(weight(320, 256))
             whole = kernel.linear(x, stored, torch.ones(320))
-            bytes_, triton_int4_kernels.PIECE_BYTES = triton_int4_kernels.PIECE_BYTES, 128 * 256
+            bytes_, triton_int4.PIECE_BYTES = triton_int4.PIECE_BYTES, 128 * 256
             torch.testing.assert_close(kernel.linear(x, stored, torch.ones(320)), whole, rtol=1e-6, atol=1e-6)
-            triton_int4_kernels.PIECE_BYTES = bytes_
+            triton_int4.PIECE_BYTES = bytes_
 
 
 def check_int4_is_expanded_bit_for_bit() -> None:
@@ -135,7 +127,7 @@ def check_int4_is_expanded_bit_for_bit() -> None:
         for first, count in ((0, 192), (64, 64), (64, 128)):
             for dtype in TOLERANCE:
                 piece = torch.empty(count, 1280, dtype=dtype)
-                triton_int4.expand(stored.data, stored.scale, first, piece)
+                int4.expand(stored.data, stored.scale, first, piece)
                 expected = format_.dequantize(stored, torch.float32, slice(first, first + count))
                 assert torch.equal(piece, truncated(expected) if dtype is torch.bfloat16 else expected.to(dtype)), (format_.packing, dtype)
 
@@ -145,10 +137,10 @@ def check_int4_is_requantized_bit_for_bit() -> None:
     draw[7] = 0
     for format_ in (INT4_G128, INT4_MARLIN):
         stored = format_.quantize(draw)
-        expected = triton_int4_kernels.requantized(stored)
+        expected = triton_int4.requantized(stored)
         scale, piece = torch.empty(192, 1), torch.empty(128, 1280, dtype=torch.int8)
-        triton_int4.scale_rows(stored.data, stored.scale, scale, SMALLEST_AMAX)
-        triton_int4.expand(stored.data, stored.scale, 64, piece, scale)
+        int4.scale_rows(stored.data, stored.scale, scale, SMALLEST_AMAX)
+        int4.expand(stored.data, stored.scale, 64, piece, scale)
         assert torch.equal(scale, expected.scale), format_.packing
         assert torch.equal(piece, expected.data[64:]), format_.packing
         floats = format_.dequantize(stored, torch.float32)
@@ -159,7 +151,7 @@ def check_int4_in_fp32_scales_is_expanded_too() -> None:
     stored = INT4_G128.quantize(weight(20, 256))
     stored = stored._replace(scale=stored.scale.float() * 1.0001)
     piece = torch.empty(20, 256)
-    triton_int4.expand(stored.data, stored.scale, 0, piece)
+    int4.expand(stored.data, stored.scale, 0, piece)
     assert torch.equal(piece, INT4_G128.dequantize(stored, torch.float32))
 
 
@@ -177,7 +169,7 @@ def check_groups_are_quantized_as_by_eager_torch() -> None:
         x[1], x[2, 1] = 0, float("nan")
         expected, expected_scale = quantize_groups(x)
         values, scale = torch.empty_like(expected), torch.empty_strided(expected_scale.shape, expected_scale.stride())
-        triton_groups.quantize_groups(x, values, scale, 128, LIMITS[FP8], SMALLEST_AMAX)
+        groups.quantize_groups(x, values, scale, 128, LIMITS[FP8], SMALLEST_AMAX)
         torch.testing.assert_close(scale, expected_scale, rtol=0, atol=0, equal_nan=True)
         good = ~expected_scale.isnan().repeat_interleave(128, 1)[:, :inputs]
         same_codes(values[good], expected[good])
@@ -198,7 +190,7 @@ def check_rows_are_quantized_as_by_eager_torch() -> None:
 def without_a_gpu() -> None:
     """Stand-ins for the little that the launching code asks of a GPU, and for what numpy 2.4 no longer lets Triton 3.6's interpreter do."""
     torch.cuda.device = contextlib.nullcontext
-    triton_kernel._gpu = lambda device: (HOPPER, PROCESSORS)
+    triton_product._gpu = lambda device: (HOPPER, PROCESSORS)
     patch = interpreter._patch_lang_tensor
 
     def patched(tensor, scope) -> None:

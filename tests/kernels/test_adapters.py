@@ -7,11 +7,13 @@ import pytest
 import torch
 from lightquant.formats import FORMATS, repacked
 from lightquant.kernels import deepgemm, marlin, q8f, reference, sgl, vllm
-from lightquant.kernels.libraries import has_operator
-from lightquant.kernels.packages import Found
+from lightquant.kernels.foreign import libraries
+from lightquant.kernels.foreign.libraries import has_operator
+from lightquant.kernels.foreign.packages import Found
 from small_models import Weights
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
+CPU, TURING, HOPPER = torch.device("cpu"), torch.device("cuda", 0), torch.device("cuda", 1)
 NOWHERE = Found("nowhere", "/nowhere", "")
 
 
@@ -66,15 +68,15 @@ def check(kernel, dtype: torch.dtype, **sizes) -> None:
 @pytest.mark.parametrize("kernel", [vllm.FP8(), vllm.INT8()], ids=lambda kernel: kernel.name)
 def test_vllm(operators, kernel, dtype):
     operators("_C", doubles.VLLM_SCHEMA, doubles.vllm_scaled_mm)
-    kernel.load(NOWHERE)
+    kernel.load(NOWHERE, CPU)
     check(kernel, dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("kernel", [sgl.FP8(), sgl.INT8()], ids=lambda kernel: kernel.name)
 def test_sgl(operators, kernel, dtype):
-    operators("sgl_kernel", kernel.product + doubles.SGL_SCHEMA, doubles.sgl_scaled_mm)
-    kernel.load(NOWHERE)
+    operators("sgl_kernel", kernel.function + doubles.SGL_SCHEMA, doubles.sgl_scaled_mm)
+    kernel.load(NOWHERE, CPU)
     check(kernel, dtype)
     check(kernel, dtype, outputs=264)
 
@@ -84,17 +86,30 @@ def test_sgl(operators, kernel, dtype):
 def test_vllms_marlin_in_every_version(operators, version, dtype):
     define_marlin(operators, version)
     kernel = marlin.VLLMMarlin()
-    kernel.load(NOWHERE)
+    kernel.load(NOWHERE, CPU)
     check(kernel, dtype)
     check(kernel, dtype, outputs=192)
+
+
+@pytest.mark.parametrize("version", list(doubles.MARLIN_SCHEMAS))
+def test_vllms_library_is_enough_whatever_the_operator_is_called(operators, tmp_path, monkeypatch, version):
+    """Importing vllm pulls in far more than its kernels."""
+
+    def never(name):
+        raise AssertionError(f"{name} was imported")
+
+    (tmp_path / "_C.abi3.so").touch()
+    monkeypatch.setattr(torch.ops, "load_library", lambda path: define_marlin(operators, version))
+    monkeypatch.setattr(libraries.importlib, "import_module", never)
+    marlin.VLLMMarlin().load(Found("vllm", str(tmp_path), ""), CPU)
 
 
 def test_the_oldest_marlin_of_vllm_is_passed_over(operators):
     operators("_C", doubles.OLDEST_MARLIN, lambda *arguments: arguments[0])
     with pytest.raises(ImportError, match="takes no type of weights"):
-        marlin.VLLMMarlin().load(NOWHERE)
+        marlin.VLLMMarlin().load(NOWHERE, CPU)
     define_marlin(operators, "vllm 0.14")
-    marlin.VLLMMarlin().load(NOWHERE)
+    marlin.VLLMMarlin().load(NOWHERE, CPU)
     check(marlin.VLLMMarlin(), torch.bfloat16)
 
 
@@ -102,18 +117,18 @@ def test_the_oldest_marlin_of_vllm_is_passed_over(operators):
 def test_sgls_marlin(operators, dtype):
     define_marlin(operators, "vllm 0.14", "sgl_kernel")
     kernel = marlin.SGLMarlin()
-    kernel.load(NOWHERE)
+    kernel.load(NOWHERE, CPU)
     check(kernel, dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("kernel", [marlin.ISTMarlin(), marlin.RebuiltMarlin()], ids=lambda kernel: kernel.package.name)
 def test_marlin_itself(monkeypatch, kernel, dtype):
-    name = kernel.package.modules[0]
+    name = kernel.package.module
     doubles.module(monkeypatch, name, mul=doubles.ist_mul)
-    kernel.load(Found(name, "/nowhere", ""))
+    kernel.load(Found(name, "/nowhere", ""), CPU)
     check(kernel, dtype)
-    assert not kernel.can_run(1, 256, 192, dtype)[0]
+    assert not kernel.can_run(1, 256, 192, dtype, CPU)[0]
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e30], ids=str)
@@ -143,7 +158,7 @@ def test_deepgemm_under_both_names(monkeypatch, name, dtype):
     doubles.module(monkeypatch, "deep_gemm", **{name: doubles.fp8_gemm_nt})
     monkeypatch.setattr(deepgemm, "find", lambda package: NOWHERE)
     kernel = deepgemm.DeepGEMM()
-    kernel.load(NOWHERE)
+    kernel.load(NOWHERE, CPU)
     check(kernel, dtype)
     check(kernel, dtype, outputs=192)
 
@@ -152,7 +167,7 @@ def test_another_deep_gemm_is_refused(monkeypatch):
     doubles.module(monkeypatch, "deep_gemm")
     monkeypatch.setattr(deepgemm, "find", lambda package: NOWHERE)
     with pytest.raises(ImportError, match="fp8_gemm_nt"):
-        deepgemm.DeepGEMM().load(NOWHERE)
+        deepgemm.DeepGEMM().load(NOWHERE, CPU)
 
 
 KONAKONA = {"fp8_linear": doubles.konakona_fp8_linear, "q8_linear": doubles.konakona_q8_linear}
@@ -163,21 +178,21 @@ LIGHTRICKS = {"q8_linear": doubles.lightricks_q8_linear, "fp8_linear_func": None
 @pytest.mark.parametrize("fork", [KONAKONA, LIGHTRICKS], ids=["KONAKONA", "Lightricks"])
 def test_q8_kernels_int8_in_both_forks(monkeypatch, fork, dtype):
     doubles.module(monkeypatch, "q8_kernels.functional.linear", **fork)
-    q8f.INT8().load(NOWHERE)
+    q8f.INT8().load(NOWHERE, CPU)
     check(q8f.INT8(), dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_q8_kernels_fp8(monkeypatch, dtype):
     doubles.module(monkeypatch, "q8_kernels.functional.linear", **KONAKONA)
-    q8f.FP8().load(NOWHERE)
+    q8f.FP8().load(NOWHERE, CPU)
     check(q8f.FP8(), dtype)
 
 
 def test_the_fork_without_fp8_is_named(monkeypatch):
     doubles.module(monkeypatch, "q8_kernels.functional.linear", **LIGHTRICKS)
     with pytest.raises(ImportError, match=r"fork by Lightricks.*int8-q8f"):
-        q8f.FP8().load(NOWHERE)
+        q8f.FP8().load(NOWHERE, CPU)
 
 
 REFUSED = [
@@ -189,28 +204,42 @@ REFUSED = [
 
 @pytest.mark.parametrize(("kernel", "inputs", "outputs"), REFUSED)
 def test_sizes_beyond_a_kernels_limits_are_refused_with_words(kernel, inputs, outputs):
-    able, why = kernel.can_run(4, inputs, outputs, torch.bfloat16)
+    able, why = kernel.can_run(4, inputs, outputs, torch.bfloat16, CPU)
     assert not able
     assert f"{outputs} x {inputs}" in why
-    assert kernel.can_run(4, 256, 256, torch.bfloat16)[0]
+    assert kernel.can_run(4, 256, 256, torch.bfloat16, CPU)[0]
 
 
 def test_int8_of_sgl_writes_fp16_alone_on_turing(monkeypatch):
-    monkeypatch.setattr(sgl, "_capability", lambda: (7, 5))
-    assert not sgl.INT8().can_run(4, 256, 256, torch.bfloat16)[0]
-    assert sgl.INT8().can_run(4, 256, 256, torch.float16)[0]
+    capabilities = {TURING: (7, 5), HOPPER: (9, 0)}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", capabilities.get)
+    assert not sgl.INT8().can_run(4, 256, 256, torch.bfloat16, TURING)[0]
+    assert sgl.INT8().can_run(4, 256, 256, torch.float16, TURING)[0]
+    assert sgl.INT8().can_run(4, 256, 256, torch.bfloat16, HOPPER)[0], "another GPU of the same machine"
+
+
+@pytest.mark.parametrize("kernel", [sgl.FP8(), marlin.SGLMarlin()], ids=lambda kernel: kernel.name)
+def test_sgls_library_is_the_one_for_the_device(tmp_path, monkeypatch, kernel):
+    """Files that are no libraries: which were tried is in the words."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", {TURING: (7, 5), HOPPER: (9, 0)}.get)
+    for folder in ("sm90", "sm100"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"common_ops.{folder}.so").write_bytes(b"no library")
+    for device, folder in ((HOPPER, "sm90"), (TURING, "sm100")):
+        with pytest.raises(ImportError, match=rf"\(common_ops\.{folder}\.so: [^;]*; import sgl_kernel"):
+            kernel.load(Found("sgl_kernel", str(tmp_path), ""), device)
 
 
 def test_what_a_missing_library_lacks_is_said():
     with pytest.raises(ImportError, match=r"it has no operator _C::cutlass_scaled_mm \(import vllm._custom_ops: No module named 'vllm'\)"):
-        vllm.FP8().load(NOWHERE)
+        vllm.FP8().load(NOWHERE, CPU)
     assert not has_operator("_C::cutlass_scaled_mm")
 
 
 def test_a_library_that_does_not_load_says_why(tmp_path):
     (tmp_path / "_C_stable_libtorch.abi3.so").write_bytes(b"no library")
     with pytest.raises(ImportError, match=r"_C_stable_libtorch.abi3.so: .*(invalid ELF header|file too short)"):
-        vllm.FP8().load(Found("vllm", str(tmp_path), "0.26.0"))
+        vllm.FP8().load(Found("vllm", str(tmp_path), "0.26.0"), CPU)
 
 
 def test_a_weight_of_another_packing_goes_to_the_fallback():

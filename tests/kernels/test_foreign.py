@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from lightquant.formats import INT8_CHANNEL
-from lightquant.kernels import child, packages, remembered, torchao
-from lightquant.kernels.devices import nvidia
+from lightquant.kernels import torchao
+from lightquant.kernels.checks import in_child, remembered
+from lightquant.kernels.devices import capability, nvidia
+from lightquant.kernels.foreign import packages
 
 CPU = torch.device("cpu")
 
@@ -26,9 +28,7 @@ PRODUCTS = {
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Installs a torchao whose product does one of PRODUCTS, for this process and its children, and nothing of what was remembered."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(remembered, "_here", {})
+    """Installs a torchao whose product does one of PRODUCTS, for this process and its children."""
 
     def put(product: str, version: str = "0.17.0") -> Path:
         site = tmp_path / f"site-{product}-{version}"
@@ -69,9 +69,9 @@ def test_what_is_not_installed_is_not_found_and_its_command_is_given(kernel):
 @pytest.mark.parametrize(
     ("package", "command"),
     [
-        (packages.Package("p", ("p",), ("p",), {"0.0": "p==1"}), "no version of p is known to fit torch"),
-        (packages.Package("p", ("p",), ("p",), {packages.torch_release(): "old-p==3"}), "pip install --no-deps old-p==3"),
-        (packages.Package("p", ("p",), ("p",), {}, "build it"), "build it"),
+        (packages.Package("p", ("p",), "p", {"0.0": "p==1"}), "no version of p is known to fit torch"),
+        (packages.Package("p", ("p",), "p", {packages.torch_release(): "old-p==3"}), "pip install --no-deps old-p==3"),
+        (packages.Package("p", ("p",), "p", {}, "build it"), "build it"),
     ],
 )
 def test_how_to_install(package, command):
@@ -80,7 +80,7 @@ def test_how_to_install(package, command):
 
 def test_what_has_no_build_for_this_system_is_not_to_be_installed(monkeypatch):
     monkeypatch.setattr(packages.sys, "platform", "win32")
-    package = packages.Package("p", ("p",), ("p",), {packages.torch_release(): "p==3"}, linux_only=True)
+    package = packages.Package("p", ("p",), "p", {packages.torch_release(): "p==3"}, linux_only=True)
     assert packages.install(package) == "p has no build for this system, only for Linux"
 
 
@@ -94,7 +94,7 @@ def test_a_kernel_that_is_right_runs_and_is_remembered(install, kernel, monkeypa
     assert kernel.linear(x, INT8_CHANNEL.quantize(torch.randn(64, 256)), None).shape == (20, 64)
     (known,) = json.loads(remembered.path().read_text()).items()
     assert all(part in known[0] for part in ("torchao.TorchAO", "0.17.0", torch.__version__, "cpu"))
-    monkeypatch.setattr(child.subprocess, "run", None)
+    monkeypatch.setattr(in_child.subprocess, "run", None)
     monkeypatch.setattr(remembered, "_here", {})  # as another process
     assert kernel.is_supported(CPU) == (able, why)
 
@@ -130,17 +130,17 @@ def test_what_a_package_prints_confuses_nothing(install, kernel):
 
 def test_a_kernel_that_hangs_is_given_up(install, kernel, monkeypatch):
     install("slow")
-    monkeypatch.setattr(child, "LONGEST_S", 8)
+    monkeypatch.setattr(in_child, "LONGEST_S", 15)
     able, why = kernel.is_supported(CPU)
     assert not able
-    assert "no answer in 8 s" in why
+    assert "its check ended the process that ran it (no answer in 15 s)" in why
 
 
 def test_after_a_crash_the_others_are_checked_in_a_new_process(install):
     install("crashing")
-    found = child.findings([("torchao.TorchAO", "torchao"), ("vllm.FP8", "vllm")], CPU)
-    assert "ended the process" in found["torchao.TorchAO"]["why"]
-    assert "it fails" in found["vllm.FP8"]["why"]
+    found = in_child.findings([("torchao.TorchAO", "torchao"), ("vllm.FP8", "vllm")], CPU)
+    assert "ended the process" in found["torchao.TorchAO"].why
+    assert found["vllm.FP8"].why == "vllm is not installed"
 
 
 def test_a_process_that_does_not_start_is_not_remembered(install, kernel, monkeypatch):
@@ -170,12 +170,12 @@ def test_a_damaged_or_unwritable_memory_is_no_failure(install, kernel, tmp_path,
     monkeypatch.setattr(remembered, "_here", {})
     assert kernel.is_supported(CPU)[0]
     assert "can't keep what it found out" in caplog.text
-    monkeypatch.setattr(child.subprocess, "run", None)
+    monkeypatch.setattr(in_child.subprocess, "run", None)
     assert kernel.is_supported(CPU)[0]
 
 
 @pytest.mark.parametrize(
-    ("lowest", "highest", "fits"), [((8, 9), (99, 0), True), ((9, 0), (9, 0), True), ((10, 0), (99, 0), False), ((7, 5), (8, 9), False)]
+    ("lowest", "highest", "fits"), [((8, 9), None, True), ((9, 0), (9, 0), True), ((10, 0), None, False), ((7, 5), (8, 9), False)]
 )
 def test_capabilities(monkeypatch, lowest, highest, fits):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (9, 0))
@@ -183,4 +183,5 @@ def test_capabilities(monkeypatch, lowest, highest, fits):
     assert able is fits
     assert "sm_90" in why
     assert fits or "reasons" in why
+    assert capability(CPU) is None
     assert nvidia(CPU, lowest, highest) == (False, "it needs an NVIDIA GPU, this is the CPU")

@@ -116,7 +116,7 @@ def test_an_error_with_nan_is_infinite():
 def test_on_the_gpu_every_shape_meets_the_oracle(kernel, dtype, rows, sizes):
     device = torch.device("cuda", 0)
     supported, reason = kernel.is_supported(device)
-    if not supported or not kernel.can_run(rows, *sizes, dtype)[0]:
+    if not supported or not kernel.can_run(rows, *sizes, dtype, device)[0]:
         pytest.skip(reason)
     check(kernel, *operands(kernel, rows, *sizes, dtype, device))
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightquant.kernels import quantize_rows as module
 from lightquant.kernels.quantize_rows import LIMITS, quantize_rows
+from lightquant.kernels.rescale import triton_rescale
 
 DTYPES = list(LIMITS)
 
@@ -52,7 +53,7 @@ def test_the_operator_and_its_fake_agree():
 
 INTERPRETED = """
 import torch
-from lightquant.kernels import triton_rows
+from lightquant.kernels.jit import rows as triton_rows
 from lightquant.kernels.quantize_rows import LIMITS, SMALLEST_AMAX, quantize_rows
 triton_rows.WIDEST_ROW = {widest}
 x = torch.randn(9, 200) * torch.logspace(-3, 2, 9)[:, None]
@@ -92,6 +93,6 @@ def test_on_the_gpu_the_fused_quantizer_gives_the_eager_codes(dtype, x_dtype, wi
     x = rows(300, width).to(x_dtype)
     expected, (values, scale) = quantize_rows(x, dtype), quantize_rows(x.cuda(), dtype)
     assert module.triton_quantizer(torch.device("cuda", 0), dtype) is not None
-    assert module.triton_rescale(torch.device("cuda", 0)) is not None
+    assert triton_rescale(torch.device("cuda", 0)) is not None
     assert torch.equal(values.cpu().float(), expected[0].float())
     assert torch.equal(scale.cpu(), expected[1])

@@ -2,8 +2,12 @@ import pytest
 import torch
 from lightquant.errors import KernelError
 from lightquant.formats import FORMATS
-from lightquant.kernels import best_variant, report, select
-from lightquant.kernels.order import last_resort, order_of
+from lightquant.kernels import best_variant, registry, report, select
+from lightquant.kernels.contract import Kernel
+from lightquant.kernels.expand import Expanded
+from lightquant.kernels.foreign.kernel import ForeignKernel
+from lightquant.kernels.foreign.packages import TORCH
+from lightquant.kernels.order import Order, last_resort
 from lightquant.kernels.registry import VARIANTS
 from lightquant.schemes import SCHEMES, schemes_of
 
@@ -29,7 +33,11 @@ def test_every_format_that_is_read_runs_here_and_names_its_schemes():
 
 
 def test_every_scheme_has_a_kernel_and_says_why_it_does_not_run_here():
-    assert set(VARIANTS) == set(SCHEMES)
+    assert list(VARIANTS) == list(SCHEMES)
+    assert all(VARIANTS.values())
+    assert sorted(map(id, (kernel for kernels in VARIANTS.values() for kernel in kernels))) == sorted(
+        id(kernel) for file in registry._FILES for kernel in file.VARIANTS
+    )
     verdicts = report(CPU)
     for name in LIGHTX2V:
         runs, why = verdicts[name]
@@ -37,16 +45,6 @@ def test_every_scheme_has_a_kernel_and_says_why_it_does_not_run_here():
         assert "it needs an NVIDIA GPU, this is the CPU" in why or "is not installed" in why
     assert verdicts["fp8-torch"][0]
     assert verdicts["int8-torch"][0]
-
-
-@pytest.mark.parametrize("capability", [(7, 0), (7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)], ids=str)
-@pytest.mark.parametrize("format_name", list(FORMATS))
-def test_every_gpu_has_an_order_that_ends_in_what_runs_everywhere(monkeypatch, capability, format_name):
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
-    order = order_of(format_name, torch.device("cuda", 0))
-    assert set(order.schemes) <= set(schemes_of(format_name))
-    assert last_resort(format_name) in order.schemes
-    assert order.basis != "measured on an H200" or capability == (9, 0)
 
 
 def test_variants_carry_their_schemes_name_and_format():
@@ -84,13 +82,90 @@ def test_shapes_the_kernel_cannot_take_go_to_the_fallback():
     assert selection.for_rows(4, stored(33), torch.bfloat16) is VARIANTS["fp8-torch"][-1]
 
 
+class Multiplies(Kernel):
+    """A kernel that runs anywhere, or nowhere."""
+
+    format, package = "fp8-channel", TORCH
+
+    def __init__(self, name: str, runs: bool = True):
+        self.name, self.runs, self.variant = name, runs, f"{name}'s product"
+
+    def is_supported(self, device):
+        return self.runs, self.variant
+
+    def quantize(self, x):
+        raise NotImplementedError
+
+    def matmul(self, rows, weight, bias, out_dtype):
+        raise NotImplementedError
+
+
+@pytest.fixture
+def fastest_first(monkeypatch):
+    """Puts the last resort in front, as on Hopper, before a second kernel; says whether each of the two multiplies."""
+
+    def put(first: bool, second: bool) -> None:
+        monkeypatch.setattr(registry, "order_of", lambda *_: Order(("fp8-torch", "fp8-sgl", "fp8-torch"), "expected"))
+        monkeypatch.setitem(VARIANTS, "fp8-torch", (Multiplies("fp8-torch", first), VARIANTS["fp8-torch"][-1]))
+        monkeypatch.setitem(VARIANTS, "fp8-sgl", (Multiplies("fp8-sgl", second),))
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "taken", "said"),
+    [
+        (True, True, "fp8-torch", "first in the order of speed"),
+        (False, True, "fp8-sgl", "faster ones can't run here: fp8-torch (expected)"),
+        (False, False, "fp8-torch", "faster ones can't run here: fp8-sgl (expected)"),
+    ],
+)
+def test_auto_expands_the_weight_only_where_nothing_multiplies(fastest_first, first, second, taken, said):
+    fastest_first(first, second)
+    selection = select("auto", "fp8-channel", CPU)
+    assert selection.kernel.name == taken
+    assert isinstance(selection.kernel, Expanded) == (not first and not second)
+    assert said in selection.why
+
+
+def test_a_scheme_that_is_named_may_expand(fastest_first):
+    fastest_first(False, True)
+    assert isinstance(select("fp8-torch", "fp8-channel", CPU).kernel, Expanded)
+
+
+@pytest.mark.parametrize(("first", "checks"), [(True, 0), (False, 1)])
+def test_kernels_of_other_packages_are_checked_together_once_one_is_needed(fastest_first, monkeypatch, first, checks):
+    class Foreign(Multiplies, ForeignKernel):
+        def runs_on(self, device):
+            return False, "not here"
+
+        def load(self, found, device):
+            raise NotImplementedError
+
+    fastest_first(first, False)
+    monkeypatch.setitem(VARIANTS, "fp8-sgl", (Foreign("fp8-sgl", False),))
+    asked = []
+    monkeypatch.setattr(registry, "check_all", asked.append)
+    select("auto", "fp8-channel", CPU)
+    assert asked == [CPU] * checks
+    report(CPU)
+    assert asked == [CPU] * (checks + 1)
+
+
 @pytest.mark.gpu
-def test_on_a_hopper_gpu_fp8_is_row_wise_and_int8_is_torchs():
+def test_on_a_gpu_checks_leave_the_random_state_alone():
     device = torch.device("cuda", 0)
-    assert "row-wise" in select("auto", "fp8-channel", device).kernel.variant
-    assert "_int_mm" in select("auto", "int8-channel", device).kernel.variant
     state = torch.cuda.get_rng_state()
     for variants in VARIANTS.values():
         for kernel in variants:
             kernel.is_supported(device)
     assert torch.equal(state, torch.cuda.get_rng_state())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("format_name", list(FORMATS))
+def test_on_a_gpu_with_fp8_products_auto_multiplies_8_bit_codes(format_name):
+    device = torch.device("cuda", 0)
+    if torch.cuda.get_device_capability(device) < (8, 9):
+        pytest.skip("no fp8 products here")
+    assert not isinstance(select("auto", format_name, device).kernel, Expanded)

@@ -2,18 +2,34 @@
 
 import pytest
 from lightquant.errors import KernelError
-from lightquant.kernels import remembered
+from lightquant.kernels.checks import remembered
+from lightquant.kernels.checks.finding import Finding
+
+FOUND = Finding(True, "it was right", 0.002)
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+def test_what_is_remembered_outlives_the_process(monkeypatch):
+    remembered.remember({"a": FOUND})
+    monkeypatch.setattr(remembered, "_here", {})
+    assert remembered.recall("a") == FOUND
+
+
+def test_what_says_nothing_of_the_kernel_is_not_remembered():
+    remembered.remember({"a": FOUND._replace(lasting=False)})
+    assert remembered.recall("a") is None
+    assert not remembered.path().exists()
+
+
+@pytest.mark.parametrize("kept", ['{"a": 1}', '{"a": {"worked": true}}', "[]", "{"])
+def test_what_another_hand_has_written_is_not_known(kept):
+    remembered.path().parent.mkdir(parents=True)
+    remembered.path().write_text(kept, encoding="utf-8")
+    assert remembered.recall("a") is None
 
 
 def test_what_is_forgotten_is_not_recalled():
-    remembered.remember({"a": {"works": True}})
-    assert remembered.recall("a") == {"works": True}
+    remembered.remember({"a": FOUND})
+    assert remembered.recall("a") == FOUND
     remembered.forget()
     assert remembered.recall("a") is None
     remembered.forget()

@@ -18,7 +18,7 @@ import pytest
 import torch
 from lightquant.formats import INT4_G128, INT4_MARLIN, QuantizedWeight
 from lightquant.formats.base import SMALLEST_AMAX
-from lightquant.kernels.product_tiles import ALIGNMENT, UNALIGNED, has_descriptors, rules, tile_for
+from lightquant.kernels.jit.tiles import ALIGNMENT, UNALIGNED, has_descriptors, rules, tile_for
 from lightquant.kernels.quantize_rows import LIMITS
 
 triton = pytest.importorskip("triton")
@@ -126,7 +126,7 @@ def products() -> list:
 
 @pytest.mark.parametrize(("capability", "dtype"), products())
 def test_every_tile_of_the_table_compiles_and_fits(capability, dtype):
-    from lightquant.kernels import triton_products
+    from lightquant.kernels.jit import products as triton_products
 
     scales = torch.ones(64, 1), torch.ones(512, 1)
     bias = torch.ones(512, dtype=torch.bfloat16)
@@ -153,33 +153,33 @@ def instruction(capability: int, dtype: torch.dtype, tile) -> str:
 
 @pytest.mark.parametrize("capability", SHARED_KIB)
 def test_the_other_kernels_compile_and_fit(capability):
-    from lightquant.kernels import triton_groups, triton_int4, triton_rows
+    from lightquant.kernels.jit import groups, int4, rows
 
     has_fp8 = capability >= FIRST_WITH_FP8
     with compiling_for(capability) as done:
         for format_ in (INT4_G128, INT4_MARLIN):
             stored, row_scale = format_.quantize(torch.randn(128, 256)), torch.empty(128, 1)
-            triton_int4.scale_rows(*stored, row_scale, SMALLEST_AMAX)
+            int4.scale_rows(*stored, row_scale, SMALLEST_AMAX)
             for dtype in (torch.bfloat16, torch.float16, torch.float32, torch.int8):
-                triton_int4.expand(*stored, 0, torch.empty(128, 256, dtype=dtype), row_scale if dtype is torch.int8 else None)
+                int4.expand(*stored, 0, torch.empty(128, 256, dtype=dtype), row_scale if dtype is torch.int8 else None)
         for width in (5120, 13824):
             x = torch.empty(2, width, dtype=torch.bfloat16)
             for dtype in [torch.int8, FP8] if has_fp8 else [torch.int8]:  # Triton has no conversion to fp8 before sm_89
-                triton_rows.quantize_rows(x, torch.empty_like(x, dtype=dtype), torch.empty(2, 1), LIMITS[dtype], SMALLEST_AMAX)
+                rows.quantize_rows(x, torch.empty_like(x, dtype=dtype), torch.empty(2, 1), LIMITS[dtype], SMALLEST_AMAX)
         if has_fp8:
             scale = torch.empty(width // 128, 4).t()
-            triton_groups.quantize_groups(x, torch.empty_like(x, dtype=FP8), scale[:2], 128, LIMITS[FP8], SMALLEST_AMAX)
+            groups.quantize_groups(x, torch.empty_like(x, dtype=FP8), scale[:2], 128, LIMITS[FP8], SMALLEST_AMAX)
     check(done, capability)
 
 
 @pytest.mark.parametrize("capability", SHARED_KIB)
 def test_a_new_number_of_rows_compiles_nothing(capability):
     """Within one bucket of the table."""
-    from lightquant.kernels import triton_products
+    from lightquant.kernels.jit import products as triton_products
 
     with compiling_for(capability) as done:
         for rows in (600, 601, 1111, 32768):
-            tile = tile_for(pair(capability), torch.int8, rows, 512, 512, has_descriptors(pair(capability), torch.int8))
+            tile = tile_for(pair(capability), torch.int8, rows, 512, has_descriptors(pair(capability), torch.int8))
             x, data, out = torch.empty(rows, 512, dtype=torch.int8), torch.empty(512, 512, dtype=torch.int8), torch.empty(rows, 512)
             triton_products.multiply(x, torch.ones(rows, 1), data, torch.ones(512, 1), None, out, tile, PROCESSORS)
     assert len({id(kernel.cubin) for kernel in done}) == 1
@@ -189,27 +189,27 @@ def test_a_product_of_every_size_on_every_gpu_has_a_tile():
     for capability in [*map(pair, SHARED_KIB), (8, 7), (12, 1), (13, 0)]:
         for dtype in LIMITS:
             for rows in (1, 16, 17, 512, 513, 75600):
-                assert not tile_for(capability, dtype, rows, 5120, 53, descriptors=False).descriptors
-                assert tile_for(capability, dtype, rows, 5120, 5120, descriptors=True)
-    assert tile_for((9, 0), FP8, 32760, 5120, 5120, descriptors=True).descriptors
+                assert not tile_for(capability, dtype, rows, 53, descriptors=False).descriptors
+                assert tile_for(capability, dtype, rows, 5120, descriptors=True)
+    assert tile_for((9, 0), FP8, 32760, 5120, descriptors=True).descriptors
 
 
 def test_the_operators_fakes_know_the_outputs_of_every_packing():
-    from lightquant.kernels import triton_int4_kernels, triton_kernel
+    from lightquant.kernels import triton_int4, triton_product
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     draw = torch.randn(64, 256)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         rows, row_scale, x = torch.empty(5, 256, dtype=torch.int8), torch.empty(5, 1), torch.empty(5, 256, dtype=torch.float16)
-        for product in (triton_kernel.triton_tma_matmul, triton_kernel.triton_matmul):
+        for product in (triton_product.triton_tma_matmul, triton_product.triton_matmul):
             y = product(rows, row_scale, torch.empty(64, 256, dtype=torch.int8), torch.empty(64, 1), None, torch.bfloat16)
             assert (y.shape, y.dtype) == ((5, 64), torch.bfloat16)
         for format_ in (INT4_G128, INT4_MARLIN):
             with torch._subclasses.fake_tensor.unset_fake_temporarily():
                 stored = format_.quantize(draw)
             stored = [mode.from_tensor(part) for part in stored]
-            assert triton_int4_kernels.int4_triton_a8_matmul(rows, row_scale, *stored, None, torch.float16).shape == (5, 64)
-            y = triton_int4_kernels.int4_triton_linear(x, *stored, None)
+            assert triton_int4.int4_triton_a8_matmul(rows, row_scale, *stored, None, torch.float16).shape == (5, 64)
+            y = triton_int4.int4_triton_linear(x, *stored, None)
             assert (y.shape, y.dtype) == ((5, 64), torch.float16)
 
 
@@ -217,23 +217,23 @@ def test_the_operators_fakes_know_the_outputs_of_every_packing():
 @pytest.mark.parametrize("format_", [INT4_G128, INT4_MARLIN], ids=lambda format_: format_.packing)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 def test_on_the_gpu_int4_is_expanded_bit_for_bit(format_, dtype):
-    from lightquant.kernels import triton_int4
+    from lightquant.kernels.jit import int4
 
     stored = format_.quantize(torch.randn(1280, 5120) * torch.logspace(-2, 0, 1280)[:, None])
     piece = torch.empty(640, 5120, device="cuda", dtype=dtype)
-    triton_int4.expand(*(part.cuda() for part in stored), 640, piece)
+    int4.expand(*(part.cuda() for part in stored), 640, piece)
     assert torch.equal(piece.cpu(), format_.dequantize(stored, dtype, slice(640, 1280)))
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("rows", [1, 17, 300, 4099])
 def test_on_the_gpu_int4_kernels_read_marlins_packing(rows):
-    from lightquant.kernels import reference, triton_int4_kernels
+    from lightquant.kernels import reference, triton_int4
 
     stored = INT4_MARLIN.quantize(torch.randn(1280, 5120) * torch.logspace(-2, 0, 1280)[:, None])
     stored = type(stored)(*(part.cuda() for part in stored))
     x, bias = torch.randn(rows, 5120, device="cuda").bfloat16(), torch.randn(1280, device="cuda").bfloat16()
-    for kernel in (*triton_int4_kernels.VARIANTS, *triton_int4_kernels.A8_VARIANTS):
+    for kernel in triton_int4.VARIANTS:
         assert kernel.is_supported(x.device)[0]
         error = reference.relative_error(kernel.linear(x, stored, bias), reference.linear(kernel, x, stored, bias))
         assert error <= kernel.tolerance(x.dtype)

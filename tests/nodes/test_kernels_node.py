@@ -7,15 +7,14 @@ import comfy.utils
 import comfyui_version
 import pytest
 from lightquant.bridge import kernels_here
-from lightquant.kernels import remembered
+from lightquant.kernels.checks import remembered
+from lightquant.kernels.checks.finding import Finding
 from lightquant.nodes.kernels import Kernels
 from lightquant.schemes import SCHEMES
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+def no_report_yet(monkeypatch):
     monkeypatch.setattr(kernels_here, "_last", None)
 
 
@@ -42,7 +41,7 @@ def test_it_runs_each_time_it_is_queued():
 
 
 def test_recheck_forgets():
-    remembered.remember({"a": {"works": True}})
+    remembered.remember({"a": Finding(True, "it was right")})
     Kernels.execute(recheck=False)
     assert remembered.recall("a")
     Kernels.execute(recheck=True)

@@ -7,13 +7,15 @@ import sys
 import pytest
 import torch
 from lightquant.formats import FORMATS
-from lightquant.kernels import child, probe, remembered
-from lightquant.kernels.foreign import ForeignKernel
-from lightquant.kernels.packages import Package, torch_release
+from lightquant.kernels import check_all, quantize_groups, quantize_rows, rescale
+from lightquant.kernels.checks import in_child, numeric, once, remembered
+from lightquant.kernels.checks.finding import Finding
+from lightquant.kernels.foreign.kernel import ForeignKernel
+from lightquant.kernels.foreign.packages import Package, torch_release
 from lightquant.kernels.registry import VARIANTS
 from lightquant.kernels.torchao import TorchAO
 from lightquant.reports import machine
-from lightquant.reports.kernels import check_all, kernel_report, known_report, to_json
+from lightquant.reports.kernels import kernel_report, known_report, to_json
 from lightquant.reports.kernels_text import to_text
 from lightquant.schemes import SCHEMES
 
@@ -24,12 +26,6 @@ import torch
 def int_scaled_matmul(a, b, scales):
     return FACTOR * torch._int_mm(a, b).float() * scales
 """
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -61,12 +57,12 @@ def pretended(name: str, able: bool = True, versions: dict | None = None) -> For
 
     class Pretended(ForeignKernel):
         format, variant = "fp8-channel", f"{name}'s product"
-        package = Package(name, (name,), (name,), {torch_release(): f"{name}==2.0"} if versions is None else versions)
+        package = Package(name, (name,), name, {torch_release(): f"{name}==2.0"} if versions is None else versions)
 
         def runs_on(self, device):
             return able, "it may" if able else f"{name} has nothing for it"
 
-        def load(self, found):
+        def load(self, found, device):
             pass
 
         def quantize(self, x):
@@ -89,9 +85,9 @@ def kernels(monkeypatch):
     def put(*variants: ForeignKernel, **finding) -> list:
         def findings(kernels, device):
             asked.append([address for address, _ in kernels])
-            return {address: {"works": True, "why": "it was right", "error": 0.002, **finding} for address, _ in kernels}
+            return {address: Finding(True, "it was right", 0.002)._replace(**finding) for address, _ in kernels}
 
-        monkeypatch.setattr(child, "findings", findings)
+        monkeypatch.setattr(in_child, "findings", findings)
         monkeypatch.setitem(VARIANTS, "fp8-vllm", variants)
         return asked
 
@@ -254,13 +250,13 @@ def test_what_is_known_is_told_without_running_anything(site, monkeypatch):
     site("known", "1")
     site("unknown", "1")
     kernel = pretended("known")
-    finding = {"works": True, "why": "it was right", "error": 0.002}
+    finding = Finding(True, "it was right", 0.002)
     remembered.remember({remembered.key(kernel.address, kernel.found().described, CPU): finding})
     monkeypatch.setitem(VARIANTS, "fp8-vllm", (kernel,))
     monkeypatch.setitem(VARIANTS, "int8-vllm", (pretended("unknown"),))
     monkeypatch.setitem(VARIANTS, "fp8-sgl", (pretended("absent"),))
     monkeypatch.setattr(subprocess, "Popen", never)
-    monkeypatch.setattr(probe, "error_of", never)
+    monkeypatch.setattr(numeric, "error_of", never)
     monkeypatch.setattr(ForeignKernel, "is_supported", never)
     report = known_report(CPU)
     assert not report.checked
@@ -274,17 +270,35 @@ def test_what_is_known_is_told_without_running_anything(site, monkeypatch):
 
 def test_a_recheck_forgets_first(monkeypatch):
     checks = []
-    monkeypatch.setattr(probe, "error_of", lambda *given: checks.append(given[0].name) or 0.001)
+    monkeypatch.setattr(numeric, "error_of", lambda *given: checks.append(given[0].name) or 0.001)
     kernel_report(CPU, recheck=True)
     first = len(checks)
-    remembered.remember({"a": {"works": True}})
+    remembered.remember({"a": Finding(True, "it was right")})
     kernel_report(CPU)
     assert remembered.recall("a")
     again = len(checks) - first
     kernel_report(CPU, recheck=True)
     assert remembered.recall("a") is None
     assert len(checks) - first - again == first > again
-    probe.small_check.cache_clear()
+    once.forget()
+
+
+@pytest.mark.parametrize(
+    ("module", "ask"),
+    [
+        (quantize_rows, lambda: quantize_rows.triton_quantizer(CPU, torch.int8)),
+        (quantize_groups, lambda: quantize_groups.triton_quantizer(CPU)),
+        (rescale, lambda: rescale.triton_rescale(CPU)),
+    ],
+)
+def test_a_recheck_forgets_what_triton_was_found_good_for(monkeypatch, module, ask):
+    answers = iter(("broken", "mended"))
+    monkeypatch.setattr(module.jit, "if_right", lambda *_: next(answers))
+    once.forget()
+    assert (ask(), ask()) == ("broken", "broken")
+    kernel_report(CPU, recheck=True)
+    assert ask() == "mended"
+    once.forget()
 
 
 def test_progress_counts_up_and_says_what_comes():

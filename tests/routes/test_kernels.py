@@ -16,7 +16,7 @@ from demo_server import running_server
 from lightquant import routes
 from lightquant.bridge import kernels_here
 from lightquant.errors import KernelError
-from lightquant.kernels import child, probe
+from lightquant.kernels.checks import in_child, numeric
 from lightquant.schemes import SCHEMES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -133,8 +133,8 @@ def test_nothing_runs_on_a_get(here, monkeypatch):
     def never(*_, **__):
         raise AssertionError("something was run")
 
-    monkeypatch.setattr(probe, "error_of", never)
-    monkeypatch.setattr(child, "findings", never)
+    monkeypatch.setattr(numeric, "error_of", never)
+    monkeypatch.setattr(in_child, "findings", never)
     status, body = here("GET")
     assert (status, body["checked"]) == (200, False)
 

@@ -4,7 +4,7 @@ import torch
 import triton
 import triton.language as tl
 
-from .triton_rows import largest, magnitude_bits
+from .rows import largest, magnitude_bits
 
 BLOCK_ROWS = 32
 """Rows of one group that a program takes: 8 KiB of bf16, and 128 bytes of scales, which lie together."""

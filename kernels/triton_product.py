@@ -8,16 +8,18 @@ from typing import ClassVar
 
 import torch
 
-from ..formats import QuantizedWeight
-from .contract import Kernel, Rows, Verdict
+from ..formats import FORMATS
+from .checks.numeric import small_check
+from .contract import Verdict
 from .devices import nvidia
+from .foreign.packages import TRITON
+from .jit.tiles import has_descriptors, tile_for
 from .operators import MATMUL_ARGUMENTS, fake_matmul, operator
-from .probe import error_of, first_line, small_check
-from .product_tiles import has_descriptors, tile_for
-from .quantize_rows import quantize_rows
+from .scaled_product import ScaledProduct
 
 LARGE = (640, 1024, 768)
-"""Rows, inputs and outputs of a second check: more rows than the small one's, and so the tile that a video's tokens are multiplied by."""
+"""The size of a second check: more rows than the small one's, and so the tile that a video's tokens are multiplied by, which need not compile where
+another did."""
 
 
 @operator("triton_tma_matmul" + MATMUL_ARGUMENTS, fake_matmul)
@@ -43,14 +45,14 @@ def multiply_into(
     """Fill out [M, N], which may be some columns of a wider matrix, with the product of rows [M, K] and data [N, K]."""
     if not out.numel():
         return
-    from . import triton_products
+    from .jit import products
 
     rows, data = rows.contiguous(), data.contiguous()
     capability, processors = _gpu(rows.device)
-    descriptors = descriptors and triton_products.describable(rows, data)
-    tile = tile_for(capability, rows.dtype, rows.shape[0], *data.shape, descriptors)
+    descriptors = descriptors and products.describable(rows, data)
+    tile = tile_for(capability, rows.dtype, *rows.shape, descriptors)
     with torch.cuda.device(rows.device):
-        triton_products.multiply(rows, row_scale.contiguous(), data, scale.contiguous(), bias, out, tile, processors)
+        products.multiply(rows, row_scale.contiguous(), data, scale.contiguous(), bias, out, tile, processors)
 
 
 @cache
@@ -60,42 +62,22 @@ def _gpu(device: torch.device) -> tuple[tuple[int, int], int]:
     return (properties.major, properties.minor), properties.multi_processor_count
 
 
-@cache
-def large_check(kernel: Kernel, device: torch.device) -> Verdict:
-    """Whether the kernel's product of many rows is that of the oracle too; a tile that compiles for one GPU need not for the next."""
-    try:
-        error = error_of(kernel, device, *LARGE, torch.bfloat16, True)
-    except torch.OutOfMemoryError:
-        raise  # says nothing about the kernel, and the cache keeps no exceptions
-    except Exception as problem:  # compilers and drivers raise anything, and the next variant may work
-        return False, f"{kernel.variant} fails here with many rows: {first_line(problem)}"
-    if error > kernel.tolerance(torch.bfloat16):
-        return False, f"{kernel.variant} is wrong here with many rows: relative error {error:.3g}"
-    return True, kernel.variant
-
-
-class TritonProduct(Kernel):
+class TritonProduct(ScaledProduct):
     """One way of multiplying codes of one dtype. lowest: the capability that Triton's products of them begin with."""
 
-    dtype: ClassVar[torch.dtype]
+    package = TRITON
     lowest: ClassVar[tuple[int, int]]
 
     def __init__(self, descriptors: bool):
         self.descriptors = descriptors
+        self.product = triton_tma_matmul if descriptors else triton_matmul
         self.variant = f"Triton, tiles {'brought by TMA' if descriptors else 'read by pointers'}"
 
     def is_supported(self, device: torch.device) -> Verdict:
         able, why = nvidia(device, self.lowest)
         if not able:
             return False, why
-        if self.descriptors and not has_descriptors(_gpu(device)[0], self.dtype):
+        if self.descriptors and not has_descriptors(_gpu(device)[0], FORMATS[self.format].dtype):
             return False, f"no tiles by TMA are known to be better on {why}"
         works, why = small_check(self, device)
-        return large_check(self, device) if works else (False, why)
-
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(*quantize_rows(x, self.dtype))
-
-    def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
-        product = triton_tma_matmul if self.descriptors else triton_matmul
-        return product(rows.values, rows.scale, weight.data, weight.scale, bias, out_dtype)
+        return small_check(self, device, LARGE) if works else (False, why)

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from .product_tiles import ALIGNMENT, Tile
+from .tiles import ALIGNMENT, Tile
 
 
 @triton.jit
@@ -104,7 +104,7 @@ def multiply_by_descriptors(
     has_bias: tl.constexpr, has_out_desc: tl.constexpr, block_rows: tl.constexpr, block_columns: tl.constexpr, block_inner: tl.constexpr,
     group: tl.constexpr, parts: tl.constexpr, acc_dtype: tl.constexpr, specialize: tl.constexpr, flatten: tl.constexpr,
 ):  # fmt: skip
-    """Every programs-th tile of the product a program; specialize and flatten: see product_tiles.Tile."""
+    """Every programs-th tile of the product a program; specialize and flatten: see tiles.Tile."""
     tiles_down, tiles_across = tl.cdiv(rows, block_rows), tl.cdiv(columns, block_columns)
     for index in tl.range(tl.program_id(0), tiles_down * tiles_across, programs, flatten=flatten, warp_specialize=specialize):
         down, across = _place(index, tiles_down, tiles_across, group)

@@ -6,14 +6,16 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import torch
 
-from ..errors import KernelError
+from ...errors import KernelError
+from .finding import Finding
 
-PACK = Path(__file__).resolve().parents[1]
+PACK = Path(__file__).resolve().parents[2]
 
 log = logging.getLogger(__name__)
 
@@ -34,26 +36,33 @@ def key(kernel: str, package: str, device: torch.device) -> str:
     return " | ".join((kernel, package, f"torch {torch.__version__}", f"{name} {capability}".strip(), _code()))
 
 
-_here: dict[str, dict] = {}
+_here: dict[str, Finding] = {}
 """What this process has found out, should the file not keep it."""
 
 
-def recall(finding: str) -> dict | None:
+def recall(known: str) -> Finding | None:
     """What is known under a key."""
-    return _here.get(finding) or _read().get(finding)
+    if known in _here:
+        return _here[known]
+    kept = _read().get(known)
+    try:
+        return Finding(**kept) if isinstance(kept, dict) else None
+    except TypeError:  # another hand has written it
+        return None
 
 
-def remember(findings: dict[str, dict]) -> None:
-    """Add to what is known. A file that can't be written costs the next start its checks, and no more."""
-    target = path()
-    if not findings:
+def remember(findings: Mapping[str, Finding]) -> None:
+    """Add those that last to what is known, by key. A file that can't be written costs the next start its checks, and no more."""
+    target, lasting = path(), {known: finding for known, finding in findings.items() if finding.lasting}
+    if not lasting:
         return
-    _here.update(findings)
+    _here.update(lasting)
+    kept = {known: {"works": finding.works, "why": finding.why, "error": finding.error} for known, finding in lasting.items()}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             fresh = Path(folder, target.name)
-            fresh.write_text(json.dumps({**_read(), **findings}, indent=1), encoding="utf-8")
+            fresh.write_text(json.dumps({**_read(), **kept}, indent=1), encoding="utf-8")
             os.replace(fresh, target)
     except OSError as problem:
         log.warning("LightQuant can't keep what it found out about the kernels here in %s: %s", target, problem)

@@ -38,12 +38,10 @@ class Tile(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """A tile for products of at most so many rows, columns and inner codes."""
+    """A tile for products of at most so many rows."""
 
     tile: Tile
     rows: int = ANY
-    columns: int = ANY
-    inner: int = ANY
 
 
 FEW, SOME, MANY = 16, 64, 512
@@ -96,12 +94,8 @@ def has_descriptors(capability: tuple[int, int], dtype: torch.dtype) -> bool:
     return any(rule.tile.descriptors for rule in rules(capability, dtype))
 
 
-def tile_for(capability: tuple[int, int], dtype: torch.dtype, rows: int, columns: int, inner: int, descriptors: bool) -> Tile:
-    """The tile of a product [rows, inner] by [columns, inner]; descriptors: whether it may be one by descriptors."""
+def tile_for(capability: tuple[int, int], dtype: torch.dtype, rows: int, inner: int, descriptors: bool) -> Tile:
+    """The tile of a product of rows [rows, inner]; descriptors: whether it may be one by descriptors."""
     if inner % ALIGNMENT:
         return UNALIGNED
-    return next(
-        rule.tile
-        for rule in rules(capability, dtype)
-        if rows <= rule.rows and columns <= rule.columns and inner <= rule.inner and (descriptors or not rule.tile.descriptors)
-    )
+    return next(rule.tile for rule in rules(capability, dtype) if rows <= rule.rows and (descriptors or not rule.tile.descriptors))

@@ -1,19 +1,26 @@
-"""Small numeric checks of a kernel: whether it works is seen, not read off a version."""
+"""Small numeric checks of a kernel."""
 
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TypeVar
 
 import torch
 
-from ..formats import FORMATS, QuantizedWeight, repacked
-from . import reference
-from .contract import Kernel, Rows, Verdict
-from .quantize_rows import CHECKED_WIDTH
+from ...formats import FORMATS, QuantizedWeight, repacked
+from .. import reference
+from ..contract import Kernel, Rows, Verdict
+from .finding import Finding
+from .once import once
 
 Moved = TypeVar("Moved", Rows, QuantizedWeight)
 
-ROWS, OUT_FEATURES = 48, 128
+Size = tuple[int, int, int]
+"""Rows, inputs and outputs of a product."""
+
+CHECKED_WIDTH = 5120
+"""The checks run at the width of a 14B model, so that what they compile is what it needs next."""
+
+SMALL: Size = (48, CHECKED_WIDTH, 128)
 
 THOROUGH = [
     (rows, inputs, outputs, dtype, has_bias)
@@ -25,44 +32,48 @@ THOROUGH = [
 """The products that a foreign kernel is checked with: a modulation layer's single row, an odd number of rows, several tiles."""
 
 
-@cache
-def small_check(kernel: Kernel, device: torch.device) -> Verdict:
+@once
+def small_check(kernel: Kernel, device: torch.device, size: Size = SMALL) -> Verdict:
     """Whether the kernel's product on this device is that of the oracle, in this process."""
+
+    def wrong() -> str:
+        error = error_of(kernel, device, *size, torch.bfloat16, True)
+        return f"relative error {error:.3g} in a product of {size[0]} rows" if error > kernel.tolerance(torch.bfloat16) else ""
+
+    return tried(kernel, wrong)
+
+
+def tried(kernel: Kernel, wrong: Callable[[], str]) -> Verdict:
+    """What a check shows that says what is wrong, "" if nothing. Compilers and drivers raise anything, and the next variant may work."""
     try:
-        error = error_of(kernel, device, ROWS, CHECKED_WIDTH, OUT_FEATURES, torch.bfloat16, True)
+        problem = wrong()
     except torch.OutOfMemoryError:
-        raise  # says nothing about the kernel, and the cache keeps no exceptions
-    except Exception as problem:  # compilers and drivers raise anything, and the next variant may work
-        return False, f"{kernel.variant} fails here: {first_line(problem)}"
-    if error > kernel.tolerance(torch.bfloat16):
-        return False, f"{kernel.variant} is wrong here: relative error {error:.3g}"
-    return True, kernel.variant
+        raise  # says nothing about the kernel
+    except Exception as error:
+        return False, f"{kernel.variant} fails here: {first_line(error)}"
+    return (False, f"{kernel.variant} is wrong here: {problem}") if problem else (True, kernel.variant)
 
 
-def thorough_check(kernel: Kernel, device: torch.device, load: Callable[[], None]) -> dict:
-    """What many products of many shapes show: {"works", "why", "error"}; for a process of its own, as it may end it. load: goes first.
-
-    "lasting": False, where that says nothing about the kernel.
-    """
+def thorough_check(kernel: Kernel, device: torch.device, load: Callable[[], None]) -> Finding:
+    """What many products of many shapes show; for a process of its own, as it may end it. load: goes first."""
     worst, done = 0.0, 0
     try:
         load()
         for rows, inputs, outputs, dtype, has_bias in THOROUGH:
-            if not kernel.can_run(rows, inputs, outputs, dtype)[0]:
+            if not kernel.can_run(rows, inputs, outputs, dtype, device)[0]:
                 continue
             error = error_of(kernel, device, rows, inputs, outputs, dtype, has_bias)
-            worst, done = max(worst, error / kernel.tolerance(dtype) * kernel.tolerance(torch.bfloat16)), done + 1
+            worst, done = max(worst, error), done + 1
             if error > kernel.tolerance(dtype):
                 what = f"{rows} x {inputs} by {outputs} in {str(dtype).removeprefix('torch.')}, {'with' if has_bias else 'without'} bias"
-                return {"works": False, "why": f"it is wrong: relative error {error:.3g} in a product of {what}", "error": error}
+                return Finding(False, f"it is wrong: relative error {error:.3g} in a product of {what}", error)
     except torch.OutOfMemoryError as problem:
-        return {"works": False, "why": f"its check had no memory: {first_line(problem)}", "error": None, "lasting": False}
+        return Finding(False, f"its check had no memory: {first_line(problem)}", lasting=False)
     except Exception as problem:
-        return {"works": False, "why": f"it fails: {first_line(problem)}", "error": None}
+        return Finding(False, f"it fails: {first_line(problem)}")
     if not done:
-        return {"works": False, "why": "it takes none of the products that it is checked with", "error": None}
-    allowed = kernel.tolerance(torch.bfloat16)
-    return {"works": True, "why": f"relative error at most {worst:.2g} of {allowed:g} allowed in {done} products", "error": worst}
+        return Finding(False, "it takes none of the products that it is checked with")
+    return Finding(True, f"relative error at most {worst:.2g} of {kernel.tolerance(torch.bfloat16):g} allowed in {done} products", worst)
 
 
 def error_of(kernel: Kernel, device: torch.device, rows: int, inputs: int, outputs: int, dtype: torch.dtype, has_bias: bool) -> float:

@@ -11,30 +11,30 @@ import torch
 from .packages import Found
 
 
-def register(found: Found, patterns: Sequence[str], operators: Sequence[str], module: str) -> None:
+def register(found: Found, patterns: Sequence[str], operators: Sequence[str], module: str, any_of: bool = False) -> None:
     """Make operators ("namespace::name") callable: from the package's bare libraries, else by importing one of its modules.
 
-    patterns: of the libraries' paths below the package's folder, each tried. Raises ImportError where the operators do not appear.
+    patterns: of the libraries' paths below the package's folder, each tried. any_of: whether one of the operators is enough, which versions of
+    the package name differently. Raises ImportError where they do not appear.
     """
-    missing = _missing(operators)
     problems = []
-    for path in [path for pattern in patterns for path in sorted(glob.glob(os.path.join(glob.escape(found.folder), pattern)))] if missing else []:
+    for path in _paths(found.folder, patterns):
+        if _are_there(operators, any_of):
+            return
         try:
             _preload_nvrtc()
             torch.ops.load_library(path)
         except OSError as problem:
             problems.append(f"{os.path.basename(path)}: {_reason(path, problem)}")
-        missing = _missing(operators)
-        if not missing:
-            break
-    if missing:
-        try:
-            importlib.import_module(module)
-        except Exception as problem:  # packages raise anything while they are imported
-            problems.append(f"import {module}: {problem}")
-        missing = _missing(operators)
-    if missing:
-        raise ImportError(f"it has no operator {', '.join(missing)}{' (' + '; '.join(problems) + ')' if problems else ''}")
+    if _are_there(operators, any_of):
+        return
+    try:
+        importlib.import_module(module)
+    except Exception as problem:  # packages raise anything while they are imported
+        problems.append(f"import {module}: {problem}")
+    if not _are_there(operators, any_of):
+        missing = (" or " if any_of else ", ").join(name for name in operators if not has_operator(name))
+        raise ImportError(f"it has no operator {missing}{' (' + '; '.join(problems) + ')' if problems else ''}")
 
 
 def has_operator(name: str) -> bool:
@@ -48,8 +48,12 @@ def parameters_of(name: str) -> list[str]:
     return [argument.name for argument in schema.arguments]
 
 
-def _missing(operators: Sequence[str]) -> list[str]:
-    return [name for name in operators if not has_operator(name)]
+def _paths(folder: str, patterns: Sequence[str]) -> list[str]:
+    return [path for pattern in patterns for path in sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))]
+
+
+def _are_there(operators: Sequence[str], any_of: bool) -> bool:
+    return (any if any_of else all)(map(has_operator, operators))
 
 
 def _preload_nvrtc() -> None:

@@ -1,0 +1,110 @@
+"""`lightquant convert` on a Wan2.1-T2V-14B of the true size: peak host memory, and time beside a plain copy that reads and writes the same bytes.
+
+python benchmarks/convert.py --folder /disk/with/60/GB --out benchmarks/results/NAME.json [--sparse]
+
+With --sparse the source is a hole of the true size: it measures memory, and says nothing about time.
+"""
+
+import argparse
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import host
+import random_wan
+
+RUN = "import sys; from lightquant.cli import main; sys.exit(main(sys.argv[1:]))"
+PIECE = 1 << 24
+
+
+def make(path: Path, blocks: int, sparse: bool) -> None:
+    """A bf16 checkpoint; its numbers are zeros (a hole) or random bits of ordinary size."""
+    header, offset = {}, 0
+    for key, shape in random_wan.shapes(blocks):
+        size = 2
+        for length in shape:
+            size *= length
+        header[key] = {"dtype": "BF16", "shape": shape, "data_offsets": [offset, offset + size]}
+        offset += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        if sparse:
+            file.truncate(8 + len(text) + offset)
+            return
+        import torch
+
+        generator = torch.Generator().manual_seed(0)
+        for start in range(0, offset, PIECE):
+            count = min(PIECE, offset - start) // 2
+            file.write(memoryview(torch.randn(count, generator=generator).bfloat16().view(torch.uint8).numpy()))
+
+
+def peak_gib(process: subprocess.Popen) -> float:
+    """The most anonymous and shared memory that a process holds until it ends."""
+    peak = 0
+    while process.poll() is None:
+        try:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            peak = max(peak, sum(int(re.search(rf"{field}:\s+(\d+) kB", status)[1]) for field in ("RssAnon", "RssShmem")))
+        except (OSError, TypeError):
+            pass
+        time.sleep(0.02)
+    return peak / 2**20
+
+
+def copy_s(source: Path, target: Path, written: int) -> float:
+    """Seconds to read all of the source and to write so many bytes, in one process, flushed to the disk."""
+    begin = time.perf_counter()
+    with source.open("rb", buffering=0) as reading, target.open("wb", buffering=0) as writing:
+        left = written
+        while piece := reading.read(PIECE):
+            writing.write(piece[: max(0, min(left, len(piece)))])
+            left -= len(piece)
+        os.fsync(writing.fileno())
+    seconds = time.perf_counter() - begin
+    target.unlink()
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="where source and result are written and removed again")
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--commit", default="")
+    parser.add_argument("--blocks", type=int, default=random_wan.BLOCKS)
+    parser.add_argument("--sparse", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--formats", nargs="+", default=["int8-channel", "fp8-channel"])
+    options = parser.parse_args()
+    source, target = options.folder / "source.safetensors", options.folder / "converted.safetensors"
+    make(source, options.blocks, options.sparse)
+    rows = []
+    try:
+        for name in options.formats:
+            command = ["convert", str(source), str(target), "--format", name, "--device", options.device, "--force"]
+            begin = time.perf_counter()
+            process = subprocess.Popen([sys.executable, "-c", RUN, *command], stdout=subprocess.DEVNULL)
+            peak = peak_gib(process)
+            seconds = time.perf_counter() - begin
+            if process.returncode:
+                raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+            sizes = {"source_gib": source.stat().st_size / 2**30, "written_gib": target.stat().st_size / 2**30}
+            copied = None if options.sparse else copy_s(source, options.folder / "copy", target.stat().st_size)
+            rows.append({"format": name, "device": options.device, **sizes, "peak_gib": peak, "seconds": seconds, "copy_s": copied})
+            print(rows[-1], flush=True)
+    finally:
+        source.unlink()
+        target.unlink(missing_ok=True)
+    what = f"converting a bf16 Wan2.1-T2V-14B of {options.blocks} blocks{', a sparse file of zeros' if options.sparse else ', random weights'}"
+    host.write(options.out, {"what": what, "environment": host.environment(options.commit), "rows": rows})
+
+
+if __name__ == "__main__":
+    main()

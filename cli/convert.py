@@ -1,0 +1,123 @@
+"""`lightquant convert`: a float checkpoint into a quantized one."""
+
+import argparse
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from safetensors.torch import load_file
+
+from ..convert.lora import Lora, open_lora
+from ..convert.names import naming_of, to_diffusers, to_original, unknown_keys
+from ..convert.plan import Plan, plan_of
+from ..convert.run import check_target
+from ..convert.run import run as convert
+from ..convert.settings import DTYPES, LAYOUTS, LIGHTX2V, READERS, SINGLE, Settings
+from ..convert.source import Source
+from ..errors import ConvertError
+from ..formats import ABSMAX, FORMATS, MSE
+from ..loaders.download import readable
+from ..loaders.files import SAFETENSORS, opener
+from ..loaders.scaled import bare_name
+from .progress import Bar
+
+HELP = "quantize a float checkpoint: renamed, merged with LoRAs and quantized in one pass, a tensor at a time"
+
+ORIGINAL, DIFFUSERS, AS_THEY_ARE = "original", "diffusers", "as-they-are"
+_RENAMES = {ORIGINAL: to_original, DIFFUSERS: to_diffusers, AS_THEY_ARE: str}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SRC", help="a float checkpoint: .safetensors, .pth, or a folder of shards")
+    parser.add_argument("target", metavar="OUT", help="the file to write (.safetensors, .pth), or for split and chunked the folder")
+    parser.add_argument("--format", required=True, choices=[*FORMATS], help="how the weights are stored")
+    parser.add_argument("--layout", choices=LAYOUTS, default=SINGLE, help="one file, a file a block, or files of 100 tensors (default: %(default)s)")
+    parser.add_argument("--for", dest="reader", choices=READERS, default=LIGHTX2V, help="whose loader it is for; this pack reads both")
+    parser.add_argument("--keep", action="append", default=[], metavar="PATTERN", help="keys that stay float besides the usual ones; repeatable")
+    parser.add_argument("--dtype", choices=[*DTYPES], help="of what stays float (default: that of LightX2V's published files)")
+    parser.add_argument("--scale", choices=[ABSMAX, MSE], default=ABSMAX, help="the scale from the largest value, or the one of least squared error")
+    parser.add_argument("--names", choices=[*_RENAMES], default=ORIGINAL, help="the names of a DiT's tensors (default: Wan's own)")
+    parser.add_argument("--lora", action="append", default=[], metavar="PATH[:STRENGTH[:ALPHA]]", help="merged before quantizing; repeatable")
+    parser.add_argument("--allow-unmatched", action="store_true", help="let tensors of a LoRA that fit no tensor of the model be left out")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where it is computed (default: %(default)s)")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
+    parser.add_argument("--force", action="store_true", help="replace what has that name")
+
+
+def run(options: argparse.Namespace) -> int:
+    settings = Settings(options.format, options.layout, options.reader, tuple(options.keep), options.dtype, options.scale, options.device)
+    name = _name(options.target, settings)
+    source = Source(options.source)
+    rename = _rename(options.names, [bare_name(key) for key in source.headers])
+    plan = plan_of(options.source, source.headers, settings, name, lambda key: rename(bare_name(key)))
+    loras = _loras(options, {output.key: tuple(source.headers[output.source].shape) for output in plan.outputs})
+    print(describe(plan, options.target))
+    if options.dry_run:
+        check_target(plan, options.target, options.force)
+        return 0
+    bar = Bar()
+    try:
+        convert(source, plan, options.target, loras, options.force, lambda done, total: bar("converting", done, total))
+    except KeyboardInterrupt:
+        print(f"lightquant: interrupted. Nothing of {options.target} was written.", file=sys.stderr)
+        return 130
+    finally:
+        bar.close()
+    print(f"wrote {options.target}")
+    return 0
+
+
+def describe(plan: Plan, target: str) -> str:
+    """What a plan will write, in a few lines."""
+    kinds = Counter()
+    for output in plan.outputs:
+        kinds[output.format.name if output.format else str(output.stored[""].dtype).removeprefix("torch.")] += output.nbytes
+    lines = [f"{target}: {plan.component}, {readable(plan.nbytes)} in {len(plan.files)} file(s), for {plan.settings.reader}"]
+    lines += [f"  {kind:13} {readable(size)}" for kind, size in kinds.most_common()]
+    quantized = sum(output.format is not None for output in plan.outputs)
+    lines.append(f"  {quantized} of {len(plan.outputs)} tensors are quantized, scales by {plan.settings.scaling}")
+    lines += [f"  stays float: {key}, as {why}" for key, why in list(plan.unfit.items())[:5]]
+    if len(plan.unfit) > 5:
+        lines.append(f"  and {len(plan.unfit) - 5} more like it")
+    if plan.left_out:
+        lines.append(f"  left out, as no loader reads them: {len(plan.left_out)} tensors ({plan.left_out[0]}, ...)")
+    return "\n".join(lines)
+
+
+def _name(target: str, settings: Settings) -> str:
+    """What the files are called, without their end."""
+    stem, end = os.path.splitext(os.path.basename(os.path.normpath(target)))
+    if settings.layout != SINGLE:
+        return stem
+    if end.lower() not in (*SAFETENSORS, ".pth"):
+        raise ConvertError(f"OUT is {target}, where a file ending in .safetensors or .pth is needed, or a folder with --layout split or chunked.")
+    return stem
+
+
+def _rename(names: str, keys: Sequence[str]) -> Callable[[str], str]:
+    """What turns a DiT's key into the wanted naming; the other components have one naming a file, which stays."""
+    unknown = unknown_keys(keys) if names == DIFFUSERS else []
+    if naming_of(keys) is None:
+        return str
+    if unknown:
+        raise ConvertError(
+            f"diffusers has no names for {len(unknown)} of the tensors: {', '.join(unknown[:5])}. Leave the names as they are: --names {ORIGINAL}."
+        )
+    return _RENAMES[names]
+
+
+def _loras(options: argparse.Namespace, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Lora]:
+    """The LoRAs by what they were called on the command line. Raises ConvertError where one does not fit tensors of these shapes."""
+    loras = {text: open_lora(text, opener(lambda path: (load_file(path), {}))) for text in options.lora}
+    for text, lora in loras.items():
+        lora.check(shapes)
+        unmatched = lora.unmatched(shapes)
+        if unmatched and not options.allow_unmatched:
+            raise ConvertError(
+                f"{len(unmatched)} tensors of the LoRA {text} fit no tensor of {options.source}: {', '.join(unmatched[:5])}. "
+                "It may be for another model. Leave them out with --allow-unmatched."
+            )
+    return loras
+
+

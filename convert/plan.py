@@ -1,0 +1,142 @@
+"""What a conversion will do, known from the source's headers alone: every tensor that will be written, its place and its size."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from ..errors import ConvertError
+from ..formats import ABSMAX, FORMATS, FP8_CHANNEL, INT4_MARLIN, Format
+from ..loaders.components import component_of
+from ..loaders.files import Header
+from ..loaders.foreign import describe_foreign, quantized_otherwise
+from ..loaders.scaled import SCALES
+from .selection import USUAL_DTYPE, is_left_out, is_quantized
+from .settings import CHUNKED, COMFYUI, DTYPES, LIGHTX2V, SINGLE, SPLIT, Settings
+from .stored import Stored, stored_parts
+
+CHUNK = 100
+"""Tensors in a file of a chunked checkpoint, as in LightX2V's."""
+
+_BLOCK = re.compile(r"blocks\.(\d+)\.")
+
+_FACE_BLOCKS = 5
+"""Wan Animate has a face adapter for every fifth block, which LightX2V keeps in that block's file."""
+
+
+class Output(NamedTuple):
+    """A source tensor and what is written of it. format: it is quantized to; None: it stays float, or is copied where it is no float.
+
+    parts: suffix behind the layer's name (or "" where nothing is split off) -> dtype and shape.
+    """
+
+    source: str
+    key: str
+    format: Format | None
+    stored: Mapping[str, Stored]
+
+    @property
+    def names(self) -> list[str]:
+        """The keys that it is written under."""
+        return [self.key.removesuffix(".weight") + suffix if suffix else self.key for suffix in self.stored]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(each.nbytes for each in self.stored.values())
+
+
+class Plan(NamedTuple):
+    """component: what the source is; files: name -> what is written into it, in order; left_out: keys that are not written.
+
+    unfit: keys that would be quantized but don't fit the format, with the reason.
+    """
+
+    component: str
+    settings: Settings
+    files: Mapping[str, tuple[Output, ...]]
+    left_out: tuple[str, ...]
+    unfit: Mapping[str, str]
+
+    @property
+    def outputs(self) -> list[Output]:
+        return [output for outputs in self.files.values() for output in outputs]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(output.nbytes for output in self.outputs)
+
+
+def plan_of(path: str, headers: Mapping[str, Header], settings: Settings, name: str, rename: Callable[[str], str] = str) -> Plan:
+    """The plan for a source's headers. name: of the file to write, without its end; rename: source key -> written key.
+
+    Raises ConvertError where the source is none of the components, is quantized already, or the format can't be written for the reader.
+    """
+    component = component_of([rename(key) for key in headers])
+    if component is None:
+        raise ConvertError(f"LightQuant can't convert {path}: it is {describe_foreign(headers)}, where a Wan DiT, its T5 or its CLIP is needed.")
+    scaled = [key for key in headers if key.endswith(SCALES)]
+    if scaled or quantized_otherwise(headers):
+        mark = scaled[0] if scaled else "see lightquant inspect"
+        raise ConvertError(f"LightQuant can't convert {path}: it is quantized already ({mark}). Take the float model.")
+    format_ = _format_for(settings)
+    dtype = DTYPES[settings.dtype or USUAL_DTYPE[component.name]]
+    left_out = tuple(key for key in headers if is_left_out(component.name, key))
+    outputs, unfit = [], {}
+    for key, header in headers.items():
+        if key in left_out:
+            continue
+        new = rename(key)
+        chosen = format_ if is_quantized(component.name, new, header.shape, settings.keep) else None
+        problem = chosen and _problem(chosen, header.shape)
+        if problem:
+            unfit[key], chosen = problem, None
+        outputs.append(Output(key, new, chosen, stored_parts(chosen, header.shape, header.dtype, dtype, settings.reader)))
+    _check_names(path, outputs)
+    return Plan(component.name, settings, _in_files(outputs, settings.layout, name), left_out, unfit)
+
+
+def _format_for(settings: Settings) -> Format:
+    """The packing that the reader reads."""
+    if settings.reader == COMFYUI and settings.format not in ("fp8-channel", "int8-channel"):
+        raise ConvertError(
+            f"ComfyUI itself has nothing like {settings.format}, so --for {COMFYUI} can't write it. "
+            f"Take --for {LIGHTX2V}, whose files this pack reads in ComfyUI, or --format int8-channel."
+        )
+    if settings.reader == COMFYUI and settings.format == FP8_CHANNEL.name and settings.scaling != ABSMAX:
+        raise ConvertError(f"ComfyUI's fp8 has one scale a tensor, which --scale {settings.scaling} does not search. Leave it at {ABSMAX}.")
+    return INT4_MARLIN if settings.format == INT4_MARLIN.name else FORMATS[settings.format]
+
+
+def _problem(format_: Format, shape: tuple[int, ...]) -> str | None:
+    """Why a weight can't be stored in a format."""
+    return None if format_.stores(shape) else f"{format_.name} does not divide {' x '.join(map(str, shape))}"
+
+
+def _check_names(path: str, outputs: list[Output]) -> None:
+    seen: dict[str, str] = {}
+    for output in outputs:
+        for name in output.names:
+            if name in seen:
+                raise ConvertError(f"LightQuant can't convert {path}: {seen[name]} and {output.source} would both be written as {name}.")
+            seen[name] = output.source
+
+
+def _in_files(outputs: list[Output], layout: str, name: str) -> dict[str, tuple[Output, ...]]:
+    if layout == SINGLE:
+        return {f"{name}.safetensors": tuple(outputs)}
+    files: dict[str, list[Output]] = {}
+    written = 0
+    for output in outputs:
+        if layout == SPLIT:
+            files.setdefault(f"{_part_of(output.key)}.safetensors", []).append(output)
+        else:
+            files.setdefault(f"{name}_part{written // CHUNK}.safetensors", []).append(output)
+            written += len(output.stored)
+    assert layout in (SPLIT, CHUNKED)
+    return {file: tuple(part) for file, part in files.items()}
+
+
+def _part_of(key: str) -> str:
+    block = _BLOCK.search(key)
+    if block is None:
+        return "non_block"
+    return f"block_{int(block[1]) * (_FACE_BLOCKS if 'face_adapter' in key else 1)}"

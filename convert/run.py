@@ -1,0 +1,190 @@
+"""Carries a plan out: each tensor is read, changed, quantized and written before the next one; nothing has its final name until all is whole."""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+from safetensors import safe_open
+
+from .. import __version__
+from ..errors import ConvertError
+from ..loaders.download import free_space, readable
+from ..loaders.files import PICKLED
+from ..loaders.storage import INDEX
+from .plan import Output, Plan
+from .settings import SINGLE
+from .source import Source
+from .stored import stored_tensors
+from .writer import SafetensorsWriter
+
+PARTIAL = ".partial"
+"""Behind the name of what is being written."""
+
+_INDEX = f"diffusion_pytorch_model{INDEX}"
+"""LightX2V's name for it, whatever the parts are called."""
+
+Progress = Callable[[int, int], None]
+"""Told bytes written and bytes in all. What it raises stops the conversion."""
+
+
+log = logging.getLogger(__name__)
+
+
+class Change(Protocol):
+    """What is added to the float tensors before they are quantized, such as a LoRA."""
+
+    def change(self, key: str, shape: tuple[int, ...]) -> torch.Tensor | None:
+        """fp32, of the tensor's shape; None where there is nothing to add."""
+
+
+def no_progress(done: int, total: int) -> None:
+    pass
+
+
+def run(
+    source: Source, plan: Plan, target: str, changes: Mapping[str, Change] | None = None, force: bool = False, progress: Progress = no_progress
+) -> None:
+    """Write the checkpoint of a plan: the file `target`, or for the layouts with several files the folder.
+
+    changes: by what they are called in the file's metadata. force: what has that name may be replaced.
+    Raises ConvertError: on what is there, too little space, a tensor with NaN or infinity, a source that changes. What was there before stays then.
+    """
+    check_target(plan, target, force)
+    partial = target + PARTIAL
+    with _explained(target), _temporary(partial):
+        if plan.settings.layout == SINGLE:
+            (outputs,) = plan.files.values()
+            _write_file(source, plan, outputs, partial, changes or {}, _steps(plan, progress))
+            if target.lower().endswith(PICKLED):
+                _pickle(partial)
+        else:
+            os.makedirs(partial)
+            steps = _steps(plan, progress)
+            for name, outputs in plan.files.items():
+                _write_file(source, plan, outputs, os.path.join(partial, name), changes or {}, steps)
+            _write_index(plan, partial)
+        source.check_unchanged()
+        _put(partial, target)
+
+
+def check_target(plan: Plan, target: str, force: bool) -> None:
+    """Raise ConvertError where the target is taken or the disk has no room for it."""
+    if os.path.exists(target) and not force:
+        raise ConvertError(f"{target} is there already. Choose another name, or replace it with --force.")
+    folder = os.path.dirname(os.path.abspath(target))
+    free = free_space(folder)
+    if plan.nbytes > free:
+        raise ConvertError(f"the converted checkpoint needs {readable(plan.nbytes)}, and {folder} has {readable(free)} free. Nothing was written.")
+
+
+def _steps(plan: Plan, progress: Progress) -> Callable[[int], None]:
+    done, total = 0, plan.nbytes
+
+    def step(nbytes: int) -> None:
+        nonlocal done
+        done += nbytes
+        progress(done, total)
+
+    return step
+
+
+def _write_file(
+    source: Source, plan: Plan, outputs: tuple[Output, ...], path: str, changes: Mapping[str, Change], step: Callable[[int], None]
+) -> None:
+    entries = [(name, stored) for output in outputs for name, stored in zip(output.names, output.stored.values(), strict=True)]
+    with SafetensorsWriter(path, entries, _metadata(source, plan, changes)) as writer:
+        for output in outputs:
+            tensors = _tensors(source.read(output.source), output, plan, changes.values())
+            for name, suffix in zip(output.names, output.stored, strict=True):
+                writer.write(name, tensors[suffix].cpu())
+            step(output.nbytes)
+
+
+def _tensors(tensor: torch.Tensor, output: Output, plan: Plan, changes) -> dict[str, torch.Tensor]:
+    """What is written of one tensor, computed in fp32."""
+    settings = plan.settings
+    tensor = tensor.to(settings.device)
+    if tensor.is_floating_point():
+        for change in changes:
+            delta = change.change(output.key, tuple(tensor.shape))
+            if delta is not None:
+                tensor = tensor.float() + delta.to(tensor.device)
+        # An fp8 or bf16 sum can't overflow where its numbers are finite, but NaN and infinity both survive it.
+        if not bool(torch.isfinite(tensor.sum(dtype=torch.float32))) and not bool(torch.isfinite(tensor.float()).all()):
+            raise ConvertError(f"{output.source} holds NaN or infinite values, which can't be quantized. The source is damaged: fetch it again.")
+    dtype = next(iter(output.stored.values())).dtype
+    return stored_tensors(output.format, tensor, dtype, settings.reader, settings.scaling)
+
+
+def _pickle(path: str) -> None:
+    """Turn a safetensors file into a torch.save dictionary, which LightX2V's encoders are; its tensors stay in the file's mapping meanwhile."""
+    pickled = path + ".pth"
+    try:
+        with safe_open(path, "pt") as file:
+            torch.save({key: file.get_tensor(key) for key in file.keys()}, pickled)  # noqa: SIM118 - it is no dictionary
+        os.replace(pickled, path)
+    finally:
+        _remove(pickled)
+
+
+def _metadata(source: Source, plan: Plan, changes: Mapping[str, Change]) -> dict[str, str]:
+    settings = plan.settings
+    made = {"version": __version__, "source": os.path.basename(source.path), "format": settings.format, "scaling": settings.scaling}
+    return {"format": "pt", "lightquant": json.dumps({**made, "loras": [*changes]} if changes else made)}
+
+
+def _write_index(plan: Plan, folder: str) -> None:
+    size = sum(os.path.getsize(os.path.join(folder, name)) for name in plan.files)
+    weight_map = {name: file for file, outputs in plan.files.items() for output in outputs for name in output.names}
+    with open(os.path.join(folder, _INDEX), "w", encoding="utf-8") as file:
+        json.dump({"metadata": {"total_size": size}, "weight_map": weight_map}, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _put(partial: str, target: str) -> None:
+    """The finished work under its name; a folder that is replaced leaves only once the new one stands in its place."""
+    if not os.path.isdir(target):
+        os.replace(partial, target)
+        return
+    old = target + ".replaced"
+    os.rename(target, old)
+    try:
+        os.rename(partial, target)
+    except OSError:
+        os.rename(old, target)
+        raise
+    shutil.rmtree(old)
+
+
+@contextmanager
+def _temporary(partial: str) -> Iterator[None]:
+    """Nothing of this name before and after."""
+    if os.path.exists(partial):
+        log.warning("LightQuant: an earlier conversion to %s was cut off; this one starts from the beginning.", partial.removesuffix(PARTIAL))
+    _remove(partial)
+    try:
+        yield
+    finally:
+        _remove(partial)
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+    elif os.path.exists(path):
+        os.remove(path)
+
+
+@contextmanager
+def _explained(target: str) -> Iterator[None]:
+    """Turns what the disk says into an error that names the target."""
+    try:
+        yield
+    except OSError as problem:
+        raise ConvertError(f"{target} could not be written: {problem.strerror or problem}. What was there before is untouched.") from problem

@@ -1,0 +1,56 @@
+"""The checkpoint that is converted: its headers, its tensors one at a time, and whether it stayed what it was."""
+
+import os
+from collections.abc import Mapping
+
+import torch
+
+from ..errors import ConvertError
+from ..loaders.files import Header, open_pickled
+from ..loaders.storage import headers, paths_of
+
+
+class Source:
+    """A float checkpoint.
+
+    headers: of every tensor, by key.
+    """
+
+    def __init__(self, path: str):
+        self.path = path
+        self._state = _state(path)
+        self.headers: Mapping[str, Header] = headers(path)
+        self._open: dict[str, dict[str, torch.Tensor]] = {}
+
+    def read(self, key: str) -> torch.Tensor:
+        """One tensor in memory of its own.
+
+        Mapping the whole file, as safetensors' reader does, asks the system for the file's size of memory, which it may refuse.
+        """
+        header = self.headers[key]
+        if header.offset is None:
+            return self._pickled(header.file)[key]
+        buffer = bytearray(header.nbytes)
+        with open(header.file, "rb") as file:
+            file.seek(header.offset)
+            if file.readinto(buffer) != header.nbytes:
+                raise ConvertError(f"{header.file} ends before {key} does: it was changed while it was converted. Nothing was written.")
+        bytes_ = torch.frombuffer(buffer, dtype=torch.uint8) if buffer else torch.empty(0, dtype=torch.uint8)
+        return bytes_.view(header.dtype).reshape(header.shape)
+
+    def _pickled(self, file: str) -> dict[str, torch.Tensor]:
+        if file not in self._open:
+            self._open = {file: open_pickled(file)}
+        return self._open[file]
+
+    def check_unchanged(self) -> None:
+        """Raise ConvertError where a file was changed since it was opened: what was read may be of two models."""
+        now = _state(self.path)
+        changed = [path for path in {**self._state, **now} if self._state.get(path) != now.get(path)]
+        if changed:
+            raise ConvertError(f"{changed[0]} was changed while it was converted. Nothing was written; start again once it is whole.")
+
+
+def _state(path: str) -> dict[str, tuple[int, int]]:
+    stats = {file: os.stat(file) for file in paths_of(path) if os.path.exists(file)}
+    return {file: (stat.st_size, stat.st_mtime_ns) for file, stat in stats.items()}

@@ -1,0 +1,56 @@
+"""A safetensors file written from front to back: its header is known before its first tensor, so no tensor waits in memory for another."""
+
+import json
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from typing import BinaryIO
+
+import torch
+
+from .stored import Stored
+
+_NAMES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2", torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+
+_ALIGNMENT = 8
+"""safetensors' own writer pads its header to this, and readers that map tensors count on it."""
+
+
+class SafetensorsWriter:
+    """Writes the tensors of one file in the order in which they were announced; a context manager that leaves a whole file or raises."""
+
+    def __init__(self, path: str, entries: Sequence[tuple[str, Stored]], metadata: Mapping[str, str]):
+        self._path, self._entries, self._written = path, list(entries), 0
+        header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+        offset = 0
+        for key, stored in self._entries:
+            header[key] = {"dtype": _NAMES[stored.dtype], "shape": list(stored.shape), "data_offsets": [offset, offset + stored.nbytes]}
+            offset += stored.nbytes
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % _ALIGNMENT)
+        self._frame = struct.pack("<Q", len(text)) + text
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> "SafetensorsWriter":
+        self._file = open(self._path, "wb")
+        self._file.write(self._frame)
+        return self
+
+    def write(self, key: str, tensor: torch.Tensor) -> None:
+        """The next tensor; its key, dtype and shape must be the announced ones."""
+        expected, stored = self._entries[self._written]
+        if (key, tensor.dtype, tuple(tensor.shape)) != (expected, *stored):
+            raise ValueError(f"{key} ({tensor.dtype} {list(tensor.shape)}) was not announced as the next tensor, but {expected} {stored}")
+        self._file.write(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+        self._written += 1
+
+    def __exit__(self, kind, problem, trace) -> None:
+        with self._file:
+            if kind is None:
+                if self._written != len(self._entries):
+                    raise ValueError(f"{len(self._entries) - self._written} announced tensors were not written")
+                self._file.flush()
+                os.fsync(self._file.fileno())

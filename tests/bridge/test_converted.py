@@ -1,0 +1,45 @@
+"""Converted files in ComfyUI: by the pack's loader, and by ComfyUI's own where they are written for it."""
+
+import comfy.sd
+import pipeline
+import pytest
+import small_models
+import torch
+from checks import cosine
+from lightquant.bridge.record import record_of
+from lightquant.cli import main
+
+POSITIVE, NEGATIVE = pipeline.conditioning(1), pipeline.conditioning(2)
+
+
+@pytest.fixture
+def folder(models, tmp_path, floats, add_folder):
+    add_folder("diffusion_models", tmp_path)
+    small_models.save(floats["dit"], tmp_path / "float.safetensors")
+    return tmp_path
+
+
+def convert(folder, name: str, *options: str) -> None:
+    assert main(["convert", str(folder / "float.safetensors"), str(folder / name), "--dtype", "fp32", *options]) == 0
+
+
+@pytest.mark.parametrize("format_name", ["fp8-channel", "int8-channel", "fp8-b128", "int4-g128"])
+def test_a_converted_file_samples_as_one_of_lightx2vs(folder, floats, format_name):
+    convert(folder, "converted.safetensors", "--format", format_name)
+    small_models.save(small_models.quantized(floats["dit"], "dit", format_name), folder / "theirs.safetensors")
+    converted = pipeline.load_dit("converted.safetensors")
+    assert record_of(converted).format == format_name
+    assert torch.equal(pipeline.sample(converted, POSITIVE, NEGATIVE), pipeline.sample(pipeline.load_dit("theirs.safetensors"), POSITIVE, NEGATIVE))
+
+
+@pytest.mark.parametrize("format_name", ["fp8-channel", "int8-channel"])
+def test_a_file_for_comfyui_loads_without_the_pack_and_samples_as_with_it(folder, format_name):
+    from comfy.quant_ops import QUANT_ALGOS
+
+    if format_name == "int8-channel" and "int8_tensorwise" not in QUANT_ALGOS:
+        pytest.skip("this ComfyUI has no int8 of its own")
+    convert(folder, "core.safetensors", "--format", format_name, "--for", "comfyui")
+    ours = pipeline.sample(pipeline.load_dit("core.safetensors"), POSITIVE, NEGATIVE)
+    core = comfy.sd.load_diffusion_model(str(folder / "core.safetensors"), model_options={"dtype": torch.float32})
+    assert record_of(core) is None
+    assert cosine(pipeline.sample(core, POSITIVE, NEGATIVE), ours) > 0.999

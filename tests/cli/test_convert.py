@@ -1,0 +1,112 @@
+import pytest
+import small_models
+import torch
+from lightquant.cli import main
+from safetensors.torch import load_file, save_file
+
+
+@pytest.fixture
+def source(tmp_path, floats):
+    return small_models.save(floats["dit"], tmp_path / "float.safetensors")
+
+
+def convert(source, target, *options: str) -> int:
+    return main(["convert", str(source), str(target), "--format", "int8-channel", *options])
+
+
+def test_it_converts_and_says_what_it_wrote(source, tmp_path, floats, capsys):
+    assert convert(source, tmp_path / "out.safetensors", "--dtype", "fp32") == 0
+    out = capsys.readouterr().out
+    assert "dit, 8.0 MiB in 1 file(s), for lightx2v" in out
+    assert "20 of 69 tensors are quantized, scales by absmax" in out
+    assert f"wrote {tmp_path / 'out.safetensors'}" in out
+    written, expected = load_file(tmp_path / "out.safetensors"), small_models.quantized(floats["dit"], "dit", "int8-channel")
+    assert written.keys() == expected.keys()
+    assert all(torch.equal(written[key], expected[key]) for key in expected)
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(source, tmp_path, capsys):
+    assert convert(source, tmp_path / "out.safetensors", "--dry-run") == 0
+    assert "20 of 69 tensors" in capsys.readouterr().out
+    assert [file.name for file in tmp_path.iterdir()] == ["float.safetensors"]
+
+
+def test_a_folder_and_a_taken_name(source, tmp_path, capsys):
+    assert convert(source, tmp_path / "wan_split", "--layout", "split") == 0
+    assert (tmp_path / "wan_split" / "block_1.safetensors").exists()
+    assert convert(source, tmp_path / "wan_split", "--layout", "split") == 1
+    assert "is there already. Choose another name, or replace it with --force." in capsys.readouterr().err
+    assert convert(source, tmp_path / "wan_split", "--layout", "split", "--force") == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "said"),
+    [
+        ("out.bin", (), "a file ending in .safetensors or .pth is needed"),
+        ("out.safetensors", ("--for", "comfyui", "--format", "int4-g128"), "ComfyUI itself has nothing like int4-g128"),
+        ("out.safetensors", ("--for", "comfyui", "--format", "fp8-channel", "--scale", "mse"), "one scale a tensor"),
+        ("out.safetensors", ("--lora", "nowhere.safetensors"), "there is no such file"),
+        ("out.safetensors", ("--lora", "x.safetensors:much"), "PATH[:strength[:alpha]] is needed"),
+    ],
+)
+def test_wrong_input_is_one_line_and_writes_nothing(source, tmp_path, capsys, target, options, said):
+    assert convert(source, tmp_path / target, *options) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+    assert not (tmp_path / target).exists()
+
+
+def test_a_source_that_is_not_there(tmp_path, capsys):
+    assert convert(tmp_path / "nowhere.safetensors", tmp_path / "out.safetensors") == 1
+    assert "there is no such file" in capsys.readouterr().err
+
+
+def test_loras_are_merged_before_quantizing_and_must_fit(source, tmp_path, floats, capsys):
+    key, draw = "blocks.0.ffn.0", small_models.Weights(9)
+    up, down = draw.normal(512, 4), draw.normal(4, 256)
+    save_file({f"diffusion_model.{key}.lora_up.weight": up, f"diffusion_model.{key}.lora_down.weight": down}, tmp_path / "lora.safetensors")
+    assert convert(source, tmp_path / "out.safetensors", "--lora", f"{tmp_path / 'lora.safetensors'}:0.5", "--dtype", "fp32") == 0
+    merged = dict(floats["dit"])
+    merged[key + ".weight"] = merged[key + ".weight"] + 0.5 * (up @ down)
+    expected, written = small_models.quantized(merged, "dit", "int8-channel"), load_file(tmp_path / "out.safetensors")
+    torch.testing.assert_close(written[key + ".weight_scale"], expected[key + ".weight_scale"], rtol=1e-6, atol=0)
+    assert (written[key + ".weight"] != expected[key + ".weight"]).float().mean() < 1e-3
+    far = {f"diffusion_model.blocks.9.ffn.0.lora_{side}.weight": tensor for side, tensor in (("up", up), ("down", down))}
+    near = {f"diffusion_model.{key}.lora_{side}.weight": tensor.clone() for side, tensor in (("up", up), ("down", down))}
+    save_file({**far, **near}, tmp_path / "far.safetensors")
+    assert convert(source, tmp_path / "two.safetensors", "--lora", str(tmp_path / "far.safetensors")) == 1
+    assert "2 tensors of the LoRA" in capsys.readouterr().err
+    assert convert(source, tmp_path / "two.safetensors", "--lora", str(tmp_path / "far.safetensors"), "--allow-unmatched") == 0
+
+
+def test_a_lora_for_another_model_is_refused_before_anything_is_written(source, tmp_path, capsys):
+    names = ("lora_up", "lora_down")
+    save_file({f"diffusion_model.blocks.0.ffn.0.{name}.weight": torch.ones(7, 7) for name in names}, tmp_path / "lora.safetensors")
+    assert convert(source, tmp_path / "out.safetensors", "--lora", str(tmp_path / "lora.safetensors"), "--allow-unmatched") == 1
+    assert "is for another model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("component", ["t5", "clip"])
+def test_encoders_keep_their_names(tmp_path, floats, component):
+    source = small_models.save(floats[component], tmp_path / "float.pth")
+    assert convert(source, tmp_path / "out.pth", "--dtype", "fp32") == 0
+    expected = small_models.quantized(floats[component], component, "int8-channel")
+    assert torch.load(tmp_path / "out.pth", weights_only=True).keys() == expected.keys()
+
+
+def test_what_diffusers_has_no_name_for_is_refused(tmp_path, floats, capsys):
+    source = small_models.save({**floats["dit"], "face_adapter.fuser_blocks.0.weight": torch.ones(2)}, tmp_path / "odd.safetensors")
+    assert convert(source, tmp_path / "out.safetensors", "--names", "diffusers") == 1
+    assert "diffusers has no names for 1 of the tensors: face_adapter.fuser_blocks.0.weight" in capsys.readouterr().err
+
+
+def test_names_are_wans_own_unless_asked(tmp_path, floats):
+    from lightquant.convert.names import to_diffusers
+
+    foreign = {to_diffusers(key): tensor for key, tensor in floats["dit"].items()}
+    source = small_models.save(foreign, tmp_path / "diffusers.safetensors")
+    assert convert(source, tmp_path / "out.safetensors", "--dtype", "fp32") == 0
+    expected, written = small_models.quantized(floats["dit"], "dit", "int8-channel"), load_file(tmp_path / "out.safetensors")
+    assert written.keys() == expected.keys()
+    assert all(torch.equal(written[key], expected[key]) for key in expected)

@@ -1,0 +1,277 @@
+"""Converting whole checkpoints: what is written equals what LightX2V's formulas and layouts give, and nothing half-done ever has its name."""
+
+import json
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_models
+import torch
+from lightquant.bridge.folders import open_file
+from lightquant.convert import run as module
+from lightquant.convert.plan import plan_of
+from lightquant.convert.run import run
+from lightquant.convert.settings import Settings
+from lightquant.convert.source import Source
+from lightquant.errors import ConvertError
+from lightquant.formats import FORMATS, INT4_MARLIN, PLAIN, QuantizedWeight, repacked
+from lightquant.loaders import read
+from lightquant.loaders.scaled import bare_name
+from safetensors.torch import load_file
+
+INT8 = Settings("int8-channel", dtype="fp32")
+
+
+def parsed(path: Path) -> dict[str, tuple[str, list[int], bytes]]:
+    """A safetensors file by an independent reader: key -> dtype, shape, bytes."""
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    header.pop("__metadata__", None)
+    ends = sorted(entry["data_offsets"] for entry in header.values())
+    assert [begin for begin, _ in ends] == [0, *(end for _, end in ends[:-1])], "no gaps"
+    assert 8 + length + ends[-1][1] == len(content)
+    data = content[8 + length :]
+    return {key: (entry["dtype"], entry["shape"], data[slice(*entry["data_offsets"])]) for key, entry in header.items()}
+
+
+@pytest.fixture
+def source(tmp_path, floats) -> Path:
+    return small_models.save(floats["dit"], tmp_path / "float.safetensors")
+
+
+def convert(source: Path, target: Path, settings: Settings = INT8, **options) -> None:
+    opened = Source(str(source))
+    run(opened, plan_of(str(source), opened.headers, settings, target.stem), str(target), **options)
+
+
+def test_int8_files_have_lightx2vs_keys_shapes_dtypes_and_codes(source, tmp_path, floats):
+    convert(source, tmp_path / "out.safetensors")
+    found = parsed(tmp_path / "out.safetensors")
+    expected = {}
+    for key, tensor in floats["dit"].items():
+        values = tensor.numpy()
+        if values.ndim == 2 and key.split(".")[2:3] and key.split(".")[2] in ("self_attn", "cross_attn", "ffn"):
+            scale = np.maximum(np.abs(values).max(axis=1, keepdims=True), np.float32(1e-5)) / np.float32(127)
+            codes = np.clip(np.round(values / scale), -128, 127).astype(np.int8)
+            expected[key] = ("I8", list(codes.shape), codes.tobytes())
+            expected[key + "_scale"] = ("F32", list(scale.shape), scale.astype(np.float32).tobytes())
+        else:
+            expected[key] = ("F32", list(values.shape), values.tobytes())
+    assert found.keys() == expected.keys()
+    assert sum(entry[0] == "I8" for entry in found.values()) == 20
+    assert [key for key in expected if found[key] != expected[key]] == []
+
+
+@pytest.mark.parametrize("format_name", list(FORMATS))
+@pytest.mark.parametrize("component", ["dit", "t5", "clip"])
+def test_every_format_of_every_component_loads_with_what_the_format_stores(tmp_path, floats, format_name, component):
+    source = small_models.save(floats[component], tmp_path / "float.pth")
+    convert(source, tmp_path / "out.safetensors", Settings(format_name))
+    small_models.save(small_models.quantized(floats[component], component, format_name), tmp_path / "expected.safetensors")
+    written = read(str(tmp_path / "out.safetensors"), component, open_file)
+    expected = read(str(tmp_path / "expected.safetensors"), component, open_file)
+    assert written.format == expected.format == format_name
+    assert written.weights.keys() == expected.weights.keys()
+    for name, weight in written.weights.items():
+        weight = repacked(format_name, weight, (PLAIN,))  # int4 is written in Marlin's packing, as LightX2V reads it
+        assert all(torch.equal(part.float(), other.float()) for part, other in zip(weight, expected.weights[name], strict=True))
+    dtypes = {tensor.dtype for tensor in written.tensors.values()}
+    assert dtypes == {torch.float16 if component == "clip" else torch.bfloat16}
+
+
+@pytest.mark.parametrize(("layout", "save"), [("split", small_models.save_split), ("chunked", small_models.save_chunked)])
+def test_layouts_are_lightx2vs(source, tmp_path, floats, layout, save):
+    convert(source, tmp_path / "converted", Settings("int8-channel", layout=layout, dtype="fp32"))
+    save(small_models.quantized(floats["dit"], "dit", "int8-channel"), tmp_path / "expected")
+    names = sorted(file.name for file in (tmp_path / "expected").iterdir())
+    assert sorted(file.name for file in (tmp_path / "converted").iterdir()) == names
+    for name in names:
+        if name.endswith(".safetensors"):
+            ours, theirs = load_file(tmp_path / "converted" / name), load_file(tmp_path / "expected" / name)
+            assert ours.keys() == theirs.keys()
+            assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    index = "diffusion_pytorch_model.safetensors.index.json"
+    ours, theirs = (json.loads((tmp_path / folder / index).read_text()) for folder in ("converted", "expected"))
+    assert ours["weight_map"] == theirs["weight_map"]
+    assert ours["metadata"]["total_size"] == sum(file.stat().st_size for file in (tmp_path / "converted").glob("*.safetensors"))
+
+
+def test_lightx2vs_marlin_files_carry_the_scratch_memory_it_asks_for(source, tmp_path):
+    convert(source, tmp_path / "out.safetensors", Settings("int4-g128"))
+    found = parsed(tmp_path / "out.safetensors")
+    assert found["blocks.0.ffn.0.weight"][:2] == ("I32", [16, 1024])
+    assert found["blocks.0.ffn.0.weight_scale"][:2] == ("F16", [2, 512])
+    assert found["blocks.0.ffn.0.weight_workspace"][:2] == ("I32", [64])
+
+
+def test_a_pth_is_written_for_lightx2vs_encoders(tmp_path, floats):
+    source = small_models.save(floats["t5"], tmp_path / "float.pth")
+    convert(source, tmp_path / "t5.pth", Settings("int8-channel", dtype="fp32"))
+    written, expected = torch.load(tmp_path / "t5.pth", weights_only=True), small_models.quantized(floats["t5"], "t5", "int8-channel")
+    assert written.keys() == expected.keys()
+    assert all(torch.equal(written[key], expected[key]) for key in written)
+    assert [file.name for file in tmp_path.iterdir() if "partial" in file.name] == []
+
+
+def test_sources_in_16_bits_are_computed_in_fp32(tmp_path, floats):
+    half = {key: tensor.bfloat16() for key, tensor in floats["dit"].items()}
+    convert(small_models.save(half, tmp_path / "half.safetensors"), tmp_path / "out.safetensors")
+    written = load_file(tmp_path / "out.safetensors")
+    expected = FORMATS["int8-channel"].quantize(half["blocks.0.ffn.0.weight"].float())
+    assert torch.equal(written["blocks.0.ffn.0.weight"], expected.data)
+    assert torch.equal(written["blocks.0.ffn.0.weight_scale"], expected.scale)
+
+
+def test_kept_layers_stay_float(source, tmp_path):
+    convert(source, tmp_path / "out.safetensors", Settings("int8-channel", keep=("blocks.0.*", "*.ffn.2.weight")))
+    found = parsed(tmp_path / "out.safetensors")
+    assert {key for key, entry in found.items() if entry[0] == "I8"} == {
+        *(f"blocks.1.{kind}.{letter}.weight" for kind in ("self_attn", "cross_attn") for letter in "qkvo"), "blocks.1.ffn.0.weight",
+    }  # fmt: skip
+
+
+def test_shards_prefixes_and_the_text_half_of_clip(tmp_path, floats):
+    prefixed = {f"model.diffusion_model.{key}": tensor for key, tensor in floats["dit"].items()}
+    keys = list(prefixed)
+    for number, part in enumerate((keys[::2], keys[1::2]), 1):
+        small_models.save({key: prefixed[key] for key in part}, tmp_path / "shards" / f"model-0000{number}-of-00002.safetensors")
+    opened = Source(str(tmp_path / "shards"))
+    run(opened, plan_of("shards", opened.headers, INT8, "out", bare_name), str(tmp_path / "out.safetensors"))
+    expected = small_models.quantized(floats["dit"], "dit", "int8-channel")
+    written = load_file(tmp_path / "out.safetensors")
+    assert written.keys() == expected.keys()
+    assert all(torch.equal(written[key], expected[key]) for key in written)
+    clip = Source(str(small_models.save({**floats["clip"], "textual.head.weight": torch.ones(4, 4)}, tmp_path / "clip.safetensors")))
+    plan = plan_of("clip", clip.headers, INT8, "out")
+    assert plan.left_out == ("textual.head.weight",)
+    assert len([output for output in plan.outputs if output.format]) == 12
+
+
+def before_and_after(target: Path) -> bytes:
+    target.write_bytes(b"what was there before")
+    return target.read_bytes()
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("problem", [Killed, KeyboardInterrupt, OSError(28, "No space left on device"), MemoryError])
+@pytest.mark.parametrize("moment", [1, 30, 60])
+def test_whatever_stops_it_leaves_what_was_there(source, tmp_path, problem, moment):
+    target = tmp_path / "out.safetensors"
+    before = before_and_after(target)
+    calls = []
+
+    def stop(done: int, total: int) -> None:
+        calls.append(done)
+        if len(calls) == moment:
+            raise problem
+
+    with pytest.raises(ConvertError if isinstance(problem, OSError) else problem):
+        convert(source, target, force=True, progress=stop)
+    assert target.read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["float.safetensors", "out.safetensors"]
+
+
+def test_a_folder_is_replaced_as_a_whole(source, tmp_path, monkeypatch):
+    target, split = tmp_path / "out", Settings("int8-channel", layout="split")
+    target.mkdir()
+    (target / "mine").touch()
+    with pytest.raises(ConvertError, match="is there already"):
+        convert(source, target, split)
+    real = module.os.rename
+
+    def fails(old: str, new: str) -> None:
+        if old.endswith(".partial"):
+            raise OSError(13, "Permission denied")
+        real(old, new)
+
+    monkeypatch.setattr(module.os, "rename", fails)
+    with pytest.raises(ConvertError, match="Permission denied"):
+        convert(source, target, split, force=True)
+    assert [file.name for file in target.iterdir()] == ["mine"]
+    monkeypatch.setattr(module.os, "rename", real)
+    convert(source, target, split, force=True)
+    assert (target / "block_1.safetensors").exists()
+    assert not (target / "mine").exists()
+
+
+def test_what_a_killed_process_left_is_said_and_removed(source, tmp_path, caplog):
+    (tmp_path / "out.safetensors.partial").write_bytes(b"half")
+    convert(source, tmp_path / "out.safetensors")
+    assert "was cut off; this one starts from the beginning" in caplog.text
+    assert len(load_file(tmp_path / "out.safetensors")) > 60
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("key", ["blocks.0.ffn.0.weight", "head.modulation"])
+def test_nan_and_infinity_are_named(tmp_path, floats, key, value):
+    damaged = floats["dit"][key].clone()
+    damaged.view(-1)[7] = value
+    source = small_models.save({**floats["dit"], key: damaged}, tmp_path / "float.safetensors")
+    with pytest.raises(ConvertError, match=f"{key} holds NaN or infinite values"):
+        convert(source, tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_source_that_changes_meanwhile_is_noticed(source, tmp_path):
+    def touch(done: int, total: int) -> None:
+        os.utime(source, ns=(1, 1))
+
+    with pytest.raises(ConvertError, match="was changed while it was converted"):
+        convert(source, tmp_path / "out.safetensors", progress=touch)
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_too_little_space_is_said_before_a_byte_is_written(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "free_space", lambda folder: 1000)
+    with pytest.raises(ConvertError, match=r"needs .* MiB, and .* has 1000 bytes free. Nothing was written"):
+        convert(source, tmp_path / "out.safetensors")
+
+
+def test_what_cannot_be_converted_is_refused(tmp_path, floats):
+    def refusal(tensors, settings=INT8) -> str:
+        source = small_models.save(tensors, tmp_path / "x.safetensors")
+        with pytest.raises(ConvertError) as caught:
+            convert(source, tmp_path / "out.safetensors", settings)
+        return str(caught.value)
+
+    assert "quantized already" in refusal(small_models.quantized(floats["dit"], "dit", "fp8-channel"))
+    assert "where a Wan DiT, its T5 or its CLIP is needed" in refusal({"unet.weight": torch.ones(2, 2)})
+    assert "--format int8-channel" in refusal(floats["dit"], Settings("int4-g128", reader="comfyui"))
+
+
+def test_the_size_is_known_beforehand(source, tmp_path):
+    opened = Source(str(source))
+    plan = plan_of("x", opened.headers, Settings("fp8-b128"), "x")
+    steps = []
+    run(opened, plan, str(tmp_path / "out.safetensors"), progress=lambda done, total: steps.append((done, total)))
+    assert steps[-1] == (plan.nbytes, plan.nbytes)
+    assert sum(len(entry[2]) for entry in parsed(tmp_path / "out.safetensors").values()) == plan.nbytes
+
+
+def test_scales_of_least_squared_error(source, tmp_path, floats):
+    convert(source, tmp_path / "out.safetensors", Settings("int4-g128", scaling="mse"))
+    convert(source, tmp_path / "plain.safetensors", Settings("int4-g128"))
+    key, errors = "blocks.0.ffn.0.weight", []
+    for name in ("out", "plain"):
+        written = load_file(tmp_path / f"{name}.safetensors")
+        stored = INT4_MARLIN.dequantize(QuantizedWeight(written[key], written[key + "_scale"]), torch.float32)
+        errors.append((stored - floats["dit"][key]).norm())
+    assert errors[0] < 0.98 * errors[1]
+
+
+def test_a_change_is_added_before_quantizing(source, tmp_path, floats):
+    class Doubled:
+        def change(self, key, shape):
+            return floats["dit"][key].clone() if key == "blocks.0.ffn.0.weight" else None
+
+    convert(source, tmp_path / "out.safetensors", changes={"doubled": Doubled()})
+    written = load_file(tmp_path / "out.safetensors")
+    expected = FORMATS["int8-channel"].quantize(2 * floats["dit"]["blocks.0.ffn.0.weight"])
+    assert torch.equal(written["blocks.0.ffn.0.weight"], expected.data)
+    assert torch.equal(written["blocks.0.ffn.0.weight_scale"], expected.scale)
