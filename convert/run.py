@@ -12,10 +12,10 @@ import torch
 from safetensors import safe_open
 
 from .. import __version__
-from ..errors import ConvertError
+from ..errors import CheckpointError, ConvertError
 from ..loaders.download import free_space, readable
 from ..loaders.files import PICKLED
-from ..loaders.storage import INDEX
+from ..loaders.storage import CONFIG, FILE, INDEX, storage_of
 from .plan import Output, Plan
 from .settings import SINGLE
 from .source import Source
@@ -76,10 +76,29 @@ def check_target(plan: Plan, target: str, force: bool) -> None:
     """Raise ConvertError where the target is taken or the disk has no room for it."""
     if os.path.exists(target) and not force:
         raise ConvertError(f"{target} is there already. Choose another name, or replace it with --force.")
+    if os.path.isdir(target):
+        _check_replaceable(plan, target)
     folder = os.path.dirname(os.path.abspath(target))
     free = free_space(folder)
     if plan.nbytes > free:
         raise ConvertError(f"the converted checkpoint needs {readable(plan.nbytes)}, and {folder} has {readable(free)} free. Nothing was written.")
+
+
+def _check_replaceable(plan: Plan, folder: str) -> None:
+    """Raise ConvertError unless a folder holds one checkpoint in parts and nothing else: all of it goes when it is replaced."""
+    if plan.settings.layout == SINGLE:
+        raise ConvertError(f"{folder} is a folder, where a file is to be written. Choose another name.")
+    try:
+        storage = storage_of(folder)
+        known = {os.path.basename(file) for file in storage.files} if storage.kind != FILE else set()
+    except CheckpointError:
+        known = set()
+    others = [name for name in sorted(os.listdir(folder)) if name not in known and name != CONFIG and not name.endswith(INDEX)]
+    if others or not known:
+        raise ConvertError(
+            f"{folder} is not replaced, as it holds more than a checkpoint in parts ({', '.join(others[:3]) or 'nothing'}), and all of it would go. "
+            "Choose a folder of its own for the new one."
+        )
 
 
 def _steps(plan: Plan, progress: Progress) -> Callable[[int], None]:

@@ -179,8 +179,8 @@ def test_whatever_stops_it_leaves_what_was_there(source, tmp_path, problem, mome
 
 def test_a_folder_is_replaced_as_a_whole(source, tmp_path, monkeypatch):
     target, split = tmp_path / "out", Settings("int8-channel", layout="split")
-    target.mkdir()
-    (target / "mine").touch()
+    convert(source, target, Settings("fp8-channel", layout="chunked"))
+    before = sorted(file.name for file in target.iterdir())
     with pytest.raises(ConvertError, match="is there already"):
         convert(source, target, split)
     real = module.os.rename
@@ -193,11 +193,26 @@ def test_a_folder_is_replaced_as_a_whole(source, tmp_path, monkeypatch):
     monkeypatch.setattr(module.os, "rename", fails)
     with pytest.raises(ConvertError, match="Permission denied"):
         convert(source, target, split, force=True)
-    assert [file.name for file in target.iterdir()] == ["mine"]
+    assert sorted(file.name for file in target.iterdir()) == before
     monkeypatch.setattr(module.os, "rename", real)
     convert(source, target, split, force=True)
     assert (target / "block_1.safetensors").exists()
-    assert not (target / "mine").exists()
+    assert not (target / before[-1]).exists()
+
+
+def test_a_folder_with_anything_else_in_it_is_never_replaced(source, tmp_path):
+    target, split = tmp_path / "models", Settings("int8-channel", layout="split")
+    target.mkdir()
+    for names in ([], ["a.safetensors"], ["a.safetensors", "b.safetensors"], ["block_0.safetensors", "non_block.safetensors", "notes.txt"]):
+        for name in names:
+            (target / name).write_bytes(b"mine")
+        with pytest.raises(ConvertError, match="is not replaced"):
+            convert(source, target, split, force=True)
+        assert sorted(file.name for file in target.iterdir()) == names
+        for name in names:
+            (target / name).unlink()
+    with pytest.raises(ConvertError, match="is a folder, where a file is to be written"):
+        convert(source, target, force=True)
 
 
 def test_what_a_killed_process_left_is_said_and_removed(source, tmp_path, caplog):
