@@ -17,21 +17,10 @@ from exactness_cases import FULL, SMALL, Case, Sizes, cases
 from lightquant.kernels import Kernel, reference
 from lightquant.kernels.checks.numeric import first_line
 from operands import Weights, random_weight
-from running import poison, running
+from running import parser, poison, running
 
 MOST_ROWS, EVERY, LAST = 4096, 17, 64
 """Of more rows than that, every seventeenth is compared, which no tile escapes, and the last ones."""
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--commit", default="")
-    parser.add_argument("--device", default="cuda:0", type=torch.device)
-    parser.add_argument("--seconds", default=float("inf"), type=float, help="begin no kernel after so many; what is left out is listed")
-    parser.add_argument("--require", default="", help="end at once unless these schemes run: NAME or NAME=WORD of its variant, with commas")
-    parser.add_argument("--small", action="store_true", help="few rows and small weights")
-    return parser.parse_args()
 
 
 class Checked:
@@ -122,7 +111,7 @@ def run(sizes: Sizes, options: argparse.Namespace) -> dict:
 
 
 if __name__ == "__main__":
-    given = parse()
+    given = parser(__doc__, "begin no kernel after so many; what is left out is listed", "few rows and small weights").parse_args()
     with torch.inference_mode():
         found = run(SMALL if given.small else FULL, given)
     for name in ("failing", "refused", "missing", "left_out"):

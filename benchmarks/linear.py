@@ -26,7 +26,7 @@ from lightquant.kernels.checks.numeric import first_line
 from linear_summary import ALONE, BF16, EXPANDED
 from operands import Weights, needed, random_weight
 from other_quantizers import Quantizer, quantizers
-from running import is_best, poison, running
+from running import is_best, parser, poison, running
 from timing import Call, times_ms
 
 COMPARED_ROWS = 256
@@ -38,17 +38,6 @@ METHOD = (
     "In each round every call is made once, between device events, while the device sleeps until the host has asked for all of them. "
     "Calls go round among copies of a weight that fill {mib} MiB, so that weights come from memory and not from L2."
 )
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--commit", default="")
-    parser.add_argument("--device", default="cuda:0", type=torch.device)
-    parser.add_argument("--seconds", default=float("inf"), type=float, help="begin no point after so many; what is left out is listed")
-    parser.add_argument("--require", default="", help="end at once unless these schemes run: NAME or NAME=WORD of its variant, with commas")
-    parser.add_argument("--small", action="store_true", help="tiny sizes, to see that the script runs")
-    return parser.parse_args()
 
 
 class Linear:
@@ -243,6 +232,6 @@ def show(result: dict) -> None:
 
 
 if __name__ == "__main__":
-    given = parse()
+    given = parser(__doc__, "begin no point after so many; what is left out is listed", "tiny sizes, to see that the script runs").parse_args()
     with torch.inference_mode():
         show(run(linear_plan.SMALL if given.small else linear_plan.FULL, given))

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from lightquant.formats import FORMATS
+from lightquant.convert.settings import COMFYUI
+from lightquant.convert.stored import stored_tensors
+from lightquant.formats import ABSMAX, FORMATS, FP8_CHANNEL, INT8_CHANNEL, Format
 
 DIM, FFN, BLOCKS, TEXT, FREQUENCIES, OUT = 5120, 13824, 40, 4096, 256, 64
 
@@ -68,17 +70,8 @@ def draw(key: str, shape: tuple[int, ...], index: int, heavy: bool) -> torch.Ten
     return weight / (weight.flatten(1).square().sum(1).mean().sqrt())
 
 
-def _tag(format_name: str) -> torch.Tensor:
-    return torch.tensor(list(json.dumps({"format": format_name}).encode()), dtype=torch.uint8)
-
-
-def _core_fp8(weight: torch.Tensor) -> Tensors:
-    scale = weight.abs().max() / 448
-    return {".weight": (weight / scale).clamp_(-448, 448).to(torch.float8_e4m3fn), ".weight_scale": scale, ".comfy_quant": _tag("float8_e4m3fn")}
-
-
-def _core_int8(weight: torch.Tensor) -> Tensors:
-    return {**_format("int8-channel")(weight), ".comfy_quant": _tag("int8_tensorwise")}
+def _core(format_: Format) -> Callable[[torch.Tensor], Tensors]:
+    return lambda weight: stored_tensors(format_, weight, torch.bfloat16, COMFYUI, ABSMAX)
 
 
 def _format(name: str) -> Callable[[torch.Tensor], Tensors]:
@@ -91,8 +84,8 @@ def _format(name: str) -> Callable[[torch.Tensor], Tensors]:
 
 STORAGES: dict[str, Callable[[torch.Tensor], Tensors]] = {
     "bf16": lambda weight: {".weight": weight.to(torch.bfloat16)},
-    "core-fp8": _core_fp8,
-    "core-int8": _core_int8,
+    "core-fp8": _core(FP8_CHANNEL),
+    "core-int8": _core(INT8_CHANNEL),
     **{name: _format(name) for name in FORMATS},
 }
 """Name -> what is stored of a float weight, by the suffix of its key: the float model, ComfyUI core's own two, and the pack's formats."""

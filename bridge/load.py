@@ -10,6 +10,7 @@ import comfy.utils
 import torch
 
 from ..errors import SchemeError
+from ..formats import DTYPES
 from ..kernels import Selection, select
 from ..loaders import Checkpoint, read
 from ..loaders.checkpoint import not_quantized, scheme_does_not_fit
@@ -19,8 +20,6 @@ from .first_call import settle_attention
 from .folders import open_file
 from .linear import QuantizedLinear
 from .record import ModelRecord, attach
-
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from ..convert.names import naming_of, to_diffusers, to_original, unknown_keys
 from ..convert.plan import Plan, plan_of
 from ..convert.run import check_target
 from ..convert.run import run as convert
-from ..convert.settings import DTYPES, LAYOUTS, LIGHTX2V, READERS, SINGLE, Settings
+from ..convert.settings import LAYOUTS, LIGHTX2V, READERS, SINGLE, Settings
 from ..convert.source import Source
 from ..errors import ConvertError
-from ..formats import ABSMAX, FORMATS, MSE
+from ..formats import ABSMAX, DTYPES, FORMATS, MSE
 from ..loaders.download import readable
 from ..loaders.files import SAFETENSORS, opener
 from ..loaders.scaled import bare_name

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ..errors import ConvertError
-from ..formats import ABSMAX, FORMATS, FP8_CHANNEL, INT4_MARLIN, Format
+from ..formats import ABSMAX, DTYPES, FORMATS, FP8_CHANNEL, INT4_MARLIN, Format
 from ..loaders.components import component_of
 from ..loaders.files import Header
 from ..loaders.foreign import describe_foreign, quantized_otherwise
 from ..loaders.scaled import SCALES
 from .selection import USUAL_DTYPE, is_left_out, is_quantized
-from .settings import CHUNKED, COMFYUI, DTYPES, LIGHTX2V, SINGLE, SPLIT, Settings
-from .stored import Stored, stored_parts
+from .settings import COMFYUI, LIGHTX2V, SINGLE, SPLIT, Settings
+from .stored import CORE_NAMES, Stored, stored_parts
 
 CHUNK = 100
 """Tensors in a file of a chunked checkpoint, as in LightX2V's."""
@@ -26,7 +26,7 @@ _FACE_BLOCKS = 5
 class Output(NamedTuple):
     """A source tensor and what is written of it. format: it is quantized to; None: it stays float, or is copied where it is no float.
 
-    parts: suffix behind the layer's name (or "" where nothing is split off) -> dtype and shape.
+    stored: suffix behind the layer's name (or "" where nothing is split off) -> dtype and shape.
     """
 
     source: str
@@ -96,7 +96,7 @@ def plan_of(path: str, headers: Mapping[str, Header], settings: Settings, name: 
 
 def _format_for(settings: Settings) -> Format:
     """The packing that the reader reads."""
-    if settings.reader == COMFYUI and settings.format not in ("fp8-channel", "int8-channel"):
+    if settings.reader == COMFYUI and settings.format not in CORE_NAMES:
         raise ConvertError(
             f"ComfyUI itself has nothing like {settings.format}, so --for {COMFYUI} can't write it. "
             f"Take --for {LIGHTX2V}, whose files this pack reads in ComfyUI, or --format int8-channel."
@@ -131,7 +131,6 @@ def _in_files(outputs: list[Output], layout: str, name: str) -> dict[str, tuple[
         else:
             files.setdefault(f"{name}_part{written // CHUNK}.safetensors", []).append(output)
             written += len(output.stored)
-    assert layout in (SPLIT, CHUNKED)
     return {file: tuple(part) for file, part in files.items()}
 
 

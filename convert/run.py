@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -19,18 +19,20 @@ from ..loaders.storage import CONFIG, FILE, INDEX, storage_of
 from .plan import Output, Plan
 from .settings import SINGLE
 from .source import Source
-from .stored import stored_tensors
+from .stored import SCALE, WHOLE, stored_tensors
 from .writer import SafetensorsWriter
 
 PARTIAL = ".partial"
 """Behind the name of what is being written."""
+
+_PICKLED_TOO, _REPLACED = ".pth", ".replaced"
+"""Behind that, a torch.save file in the making; and behind a folder's name, what is about to be replaced."""
 
 _INDEX = f"diffusion_pytorch_model{INDEX}"
 """LightX2V's name for it, whatever the parts are called."""
 
 Progress = Callable[[int, int], None]
 """Told bytes written and bytes in all. What it raises stops the conversion."""
-
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,8 @@ def run(
     changes: by what they are called in the file's metadata. force: what has that name may be replaced.
     Raises ConvertError: on what is there, too little space, a tensor with NaN or infinity, a source that changes. What was there before stays then.
     """
+    with _explained(target):
+        _recover(target)
     check_target(plan, target, force)
     partial = target + PARTIAL
     with _explained(target), _temporary(partial):
@@ -80,8 +84,9 @@ def check_target(plan: Plan, target: str, force: bool) -> None:
         _check_replaceable(plan, target)
     folder = os.path.dirname(os.path.abspath(target))
     free = free_space(folder)
-    if plan.nbytes > free:
-        raise ConvertError(f"the converted checkpoint needs {readable(plan.nbytes)}, and {folder} has {readable(free)} free. Nothing was written.")
+    needed = plan.nbytes * (2 if target.lower().endswith(PICKLED) else 1)
+    if needed > free:
+        raise ConvertError(f"converting needs {readable(needed)} of room, and {folder} has {readable(free)} free. Nothing was written.")
 
 
 def _check_replaceable(plan: Plan, folder: str) -> None:
@@ -124,7 +129,7 @@ def _write_file(
             step(output.nbytes)
 
 
-def _tensors(tensor: torch.Tensor, output: Output, plan: Plan, changes) -> dict[str, torch.Tensor]:
+def _tensors(tensor: torch.Tensor, output: Output, plan: Plan, changes: Iterable[Change]) -> dict[str, torch.Tensor]:
     """What is written of one tensor, computed in fp32."""
     settings = plan.settings
     tensor = tensor.to(settings.device)
@@ -137,18 +142,21 @@ def _tensors(tensor: torch.Tensor, output: Output, plan: Plan, changes) -> dict[
         if not bool(torch.isfinite(tensor.sum(dtype=torch.float32))) and not bool(torch.isfinite(tensor.float()).all()):
             raise ConvertError(f"{output.source} holds NaN or infinite values, which can't be quantized. The source is damaged: fetch it again.")
     dtype = next(iter(output.stored.values())).dtype
-    return stored_tensors(output.format, tensor, dtype, settings.reader, settings.scaling)
+    parts = stored_tensors(output.format, tensor, dtype, settings.reader, settings.scaling)
+    for part in (parts[suffix] for suffix in (WHOLE, SCALE) if suffix in parts):
+        if part.is_floating_point() and not bool(torch.isfinite(part).all()):
+            name = str(part.dtype).removeprefix("torch.")
+            raise ConvertError(f"{output.source} holds values that {name} can't hold. Take --dtype bf16 or fp32, or leave it float with --keep.")
+    return parts
 
 
 def _pickle(path: str) -> None:
     """Turn a safetensors file into a torch.save dictionary, which LightX2V's encoders are; its tensors stay in the file's mapping meanwhile."""
-    pickled = path + ".pth"
-    try:
-        with safe_open(path, "pt") as file:
-            torch.save({key: file.get_tensor(key) for key in file.keys()}, pickled)  # noqa: SIM118 - it is no dictionary
-        os.replace(pickled, path)
-    finally:
-        _remove(pickled)
+    with safe_open(path, "pt") as file, open(path + _PICKLED_TOO, "wb") as pickled:
+        torch.save({key: file.get_tensor(key) for key in file.keys()}, pickled)  # noqa: SIM118 - it is no dictionary
+        pickled.flush()
+        os.fsync(pickled.fileno())
+    os.replace(path + _PICKLED_TOO, path)
 
 
 def _metadata(source: Source, plan: Plan, changes: Mapping[str, Change]) -> dict[str, str]:
@@ -171,7 +179,7 @@ def _put(partial: str, target: str) -> None:
     if not os.path.isdir(target):
         os.replace(partial, target)
         return
-    old = target + ".replaced"
+    old = target + _REPLACED
     os.rename(target, old)
     try:
         os.rename(partial, target)
@@ -181,23 +189,34 @@ def _put(partial: str, target: str) -> None:
     shutil.rmtree(old)
 
 
+def _recover(target: str) -> None:
+    """Give a folder its name back that an earlier run had moved out of the way when it was killed."""
+    old = target + _REPLACED
+    if os.path.exists(old) and os.path.exists(target):
+        raise ConvertError(f"{old} is in the way. It may be what a conversion that was cut off replaced: look at it, then remove or rename it.")
+    if os.path.isdir(old):
+        os.rename(old, target)
+        log.warning("LightQuant: an earlier conversion was cut off while it replaced %s, which has its name back now.", target)
+
+
 @contextmanager
 def _temporary(partial: str) -> Iterator[None]:
     """Nothing of this name before and after."""
     if os.path.exists(partial):
         log.warning("LightQuant: an earlier conversion to %s was cut off; this one starts from the beginning.", partial.removesuffix(PARTIAL))
-    _remove(partial)
     try:
+        _remove(partial, partial + _PICKLED_TOO)
         yield
     finally:
-        _remove(partial)
+        _remove(partial, partial + _PICKLED_TOO)
 
 
-def _remove(path: str) -> None:
-    if os.path.isdir(path):
-        shutil.rmtree(path)
-    elif os.path.exists(path):
-        os.remove(path)
+def _remove(*paths: str) -> None:
+    for path in paths:
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        elif os.path.exists(path):
+            os.remove(path)
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
-
 from ..formats import ABSMAX
 
 SINGLE, SPLIT, CHUNKED = "single", "split", "chunked"
@@ -13,8 +11,6 @@ LAYOUTS = (SINGLE, SPLIT, CHUNKED)
 LIGHTX2V, COMFYUI = "lightx2v", "comfyui"
 READERS = (LIGHTX2V, COMFYUI)
 """Whose loader the file is for; this pack reads either."""
-
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from .settings import COMFYUI
 
 WEIGHT, SCALE, WHOLE = ".weight", ".weight_scale", ""
 
-_CORE_NAMES = {FP8_CHANNEL.name: "float8_e4m3fn", INT8_CHANNEL.name: "int8_tensorwise"}
+CORE_NAMES = {FP8_CHANNEL.name: "float8_e4m3fn", INT8_CHANNEL.name: "int8_tensorwise"}
 """What ComfyUI's tag calls a format. Its fp8 has one scale a tensor, its int8 takes one a row."""
 
 
@@ -65,4 +65,4 @@ def _one_scale(weight: torch.Tensor) -> QuantizedWeight:
 
 
 def _tag(format_: Format) -> bytes:
-    return json.dumps({"format": _CORE_NAMES[format_.name]}).encode()
+    return json.dumps({"format": CORE_NAMES[format_.name]}).encode()

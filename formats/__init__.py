@@ -2,7 +2,7 @@
 
 import torch
 
-from .base import ABSMAX, MSE, PLAIN, Format, QuantizedWeight
+from .base import ABSMAX, DTYPES, MSE, PLAIN, Format, QuantizedWeight
 from .fp8_b128 import FP8_B128
 from .fp8_channel import FP8_CHANNEL
 from .int4_g128 import INT4_G128
@@ -37,6 +37,6 @@ def repacked(name: str, weight: QuantizedWeight, packings: tuple[str, ...]) -> Q
 
 
 __all__ = [
-    "ABSMAX", "FORMATS", "FP8_B128", "FP8_CHANNEL", "INT4_G128", "INT4_MARLIN", "INT8_CHANNEL", "MSE", "PACKINGS", "PLAIN", "Format",
+    "ABSMAX", "DTYPES", "FORMATS", "FP8_B128", "FP8_CHANNEL", "INT4_G128", "INT4_MARLIN", "INT8_CHANNEL", "MSE", "PACKINGS", "PLAIN", "Format",
     "QuantizedWeight", "format_of", "packing_of", "repacked",
 ]  # fmt: skip

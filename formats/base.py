@@ -22,6 +22,9 @@ SMALLEST_AMAX = 1e-12
 
 ALL = slice(None)
 
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+"""What users call the dtypes of what is not quantized."""
+
 ABSMAX, MSE = "absmax", "mse"
 """How a scale is chosen: by the largest magnitude that it has to hold, or by the least squared error, which search.py looks for."""
 

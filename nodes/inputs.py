@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..bridge.load import DTYPES
+from ..formats import DTYPES
 from ..schemes import AUTO, SCHEMES
 
 FIND = "find it"

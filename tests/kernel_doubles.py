@@ -115,6 +115,20 @@ def fp8_gemm_nt(a: tuple, b: tuple, d: torch.Tensor, c=None) -> None:
     d.copy_((x.float() * x_scale.repeat_interleave(128, 1)) @ (w.float() * spread).t())
 
 
+def block_scaled_mm(a, b, scale_a, scale_b, out_dtype) -> torch.Tensor:
+    """torch._scaled_mm with a scale for each 128 of a row and each 128 x 128, as cuBLAS takes it on Hopper."""
+    (rows, inner), outputs = a.shape, b.shape[1]
+    assert rows % 4 == 0
+    assert inner % 512 == 0
+    assert b.stride() == (1, inner)
+    assert scale_a.shape == (rows, inner // 128)
+    assert scale_a.stride() == (1, rows)
+    assert scale_b.shape == (inner // 128, outputs // 128)
+    assert scale_b.stride() == (1, inner // 128)
+    spread = scale_b.repeat_interleave(128, 0).repeat_interleave(128, 1)
+    return ((a.float() * scale_a.repeat_interleave(128, 1)) @ (b.float() * spread)).to(out_dtype)
+
+
 def _q8(a, b, bias, scale_a, scale_b, out_dtype) -> torch.Tensor:
     """What q8_kernels' products have in common; a 16-bit dtype other than bf16 is left unwritten by the real one."""
     assert b.shape[0] % 128 == 0

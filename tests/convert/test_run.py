@@ -200,6 +200,29 @@ def test_a_folder_is_replaced_as_a_whole(source, tmp_path, monkeypatch):
     assert not (target / before[-1]).exists()
 
 
+def test_a_folder_that_a_killed_run_had_moved_has_its_name_back(source, tmp_path, caplog):
+    target, split = tmp_path / "out", Settings("int8-channel", layout="split")
+    convert(source, target, split)
+    target.rename(tmp_path / "out.replaced")
+    with pytest.raises(ConvertError, match="is there already"):
+        convert(source, target, split)
+    assert "which has its name back now" in caplog.text
+    assert (target / "block_1.safetensors").exists()
+    (tmp_path / "out.replaced").mkdir()
+    with pytest.raises(ConvertError, match=r"out.replaced is in the way"):
+        convert(source, target, split, force=True)
+    assert (tmp_path / "out.replaced").exists()
+
+
+def test_what_a_shorter_dtype_cannot_hold_is_named(tmp_path, floats):
+    large = floats["clip"]["visual.pos_embedding"].clone()
+    large.view(-1)[3] = 1e5
+    source = small_models.save({**floats["clip"], "visual.pos_embedding": large}, tmp_path / "clip.safetensors")
+    with pytest.raises(ConvertError, match=r"visual.pos_embedding holds values that float16 can't hold. Take --dtype bf16 or fp32"):
+        convert(source, tmp_path / "out.safetensors", Settings("int8-channel"))
+    convert(source, tmp_path / "out.safetensors", Settings("int8-channel", dtype="bf16"))
+
+
 def test_a_folder_with_anything_else_in_it_is_never_replaced(source, tmp_path):
     target, split = tmp_path / "models", Settings("int8-channel", layout="split")
     target.mkdir()
@@ -244,8 +267,14 @@ def test_a_source_that_changes_meanwhile_is_noticed(source, tmp_path):
 
 def test_too_little_space_is_said_before_a_byte_is_written(source, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "free_space", lambda folder: 1000)
-    with pytest.raises(ConvertError, match=r"needs .* MiB, and .* has 1000 bytes free. Nothing was written"):
+    with pytest.raises(ConvertError, match=r"needs .* MiB of room, and .* has 1000 bytes free. Nothing was written"):
         convert(source, tmp_path / "out.safetensors")
+    opened = Source(str(source))
+    plan = plan_of("x", opened.headers, INT8, "x")
+    monkeypatch.setattr(module, "free_space", lambda folder: plan.nbytes + 1)
+    module.check_target(plan, str(tmp_path / "out.safetensors"), False)
+    with pytest.raises(ConvertError, match="of room"):  # a .pth is made of a safetensors file that lies beside it meanwhile
+        module.check_target(plan, str(tmp_path / "out.pth"), False)
 
 
 def test_what_cannot_be_converted_is_refused(tmp_path, floats):

@@ -6,7 +6,7 @@ import kernel_doubles as doubles
 import pytest
 import torch
 from lightquant.formats import FORMATS, repacked
-from lightquant.kernels import deepgemm, marlin, q8f, reference, sgl, vllm
+from lightquant.kernels import deepgemm, marlin, q8f, reference, sgl, torch_fp8_block, vllm
 from lightquant.kernels.foreign import libraries
 from lightquant.kernels.foreign.libraries import has_operator
 from lightquant.kernels.foreign.packages import Found
@@ -150,6 +150,13 @@ def test_an_unknown_argument_of_marlin_is_named(operators):
     x, weight, bias = operands(marlin.VLLMMarlin(), 4, torch.float16)
     with pytest.raises(TypeError, match="thread_tile"):
         marlin.VLLMMarlin().linear(x, weight, bias)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_cublas_block_products_get_rows_in_fours(monkeypatch, dtype):
+    monkeypatch.setattr(torch, "_scaled_mm", doubles.block_scaled_mm)
+    check(torch_fp8_block.BlockWise(), dtype, inputs=512)
+    assert not torch_fp8_block.BlockWise().can_run(4, 8960, 1536, dtype, CPU)[0]
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
