@@ -47,10 +47,10 @@ _MANY_ROWS = triton_int4.VARIANTS[0]
 
 
 def to_fp16(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """fp16 rows below LARGEST in magnitude and the fp32 powers of two [M, 1] that they were divided by. NaN and infinity stay visible."""
+    """Contiguous fp16 rows below LARGEST in magnitude and the fp32 powers of two [M, 1] that they were divided by. NaN and infinity stay visible."""
     amax = x.abs().amax(dim=1, keepdim=True).float()
     power = (amax.view(torch.int32) & _EXPONENT).view(torch.float32).clamp(min=2.0**-100) * (2 / LARGEST)
-    return (x.float() / power).half(), power
+    return (x.float() / power).half().contiguous(), power
 
 
 def is_grouped(name: str) -> bool:
