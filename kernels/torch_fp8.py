@@ -5,7 +5,6 @@ within 0.004 for bf16 and fp16 outputs. Where x is fp32 (ComfyUI's text encoders
 """
 
 import torch
-import torch.nn.functional as F
 
 from .checks.numeric import small_check
 from .contract import Verdict
@@ -19,20 +18,18 @@ from .scaled_product import ScaledProduct
 PIECE_ELEMENTS = 1 << 25
 """Raw fp32 products of the tensor-wise way that exist at once (128 MiB)."""
 
-FEWEST_ROWS = 64
-"""Fewer rows are padded for the row-wise way: on an H200 cuBLAS has no row-wise product of 1 or of 17 rows of 13824 (benchmarks/exactness.py)."""
+FAST_FROM = 1 << 19
+"""Outputs from which on the row-wise way lets the tensor cores accumulate fast. For fewer cuBLAS splits K, for which it then has no product with a
+bias (seen on an H200 up to 98304 outputs of 8192 inputs and more), and those are bound by the weight's bytes anyway."""
 
 
 @operator("fp8_rowwise_matmul" + MATMUL_ARGUMENTS, fake_matmul)
 def fp8_rowwise_matmul(rows, row_scale, data, scale, bias, out_dtype):
     """torch._scaled_mm with a scale a row and a scale a column in its epilogue; it writes bf16 only."""
-    count = rows.shape[0]
-    if count < FEWEST_ROWS:
-        more = (0, 0, 0, FEWEST_ROWS - count)
-        rows, row_scale = F.pad(rows.view(torch.uint8), more).view(rows.dtype), F.pad(row_scale, more)
     bias = None if bias is None else bias.to(torch.bfloat16)
-    y = torch._scaled_mm(rows, data.t(), row_scale, scale.t(), bias=bias, out_dtype=torch.bfloat16, use_fast_accum=True)
-    return y[:count].to(out_dtype, copy=count < FEWEST_ROWS)
+    fast = rows.shape[0] * data.shape[0] >= FAST_FROM
+    y = torch._scaled_mm(rows, data.t(), row_scale, scale.t(), bias=bias, out_dtype=torch.bfloat16, use_fast_accum=fast)
+    return y.to(out_dtype)
 
 
 @operator("fp8_tensorwise_matmul" + MATMUL_ARGUMENTS, fake_matmul)

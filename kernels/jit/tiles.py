@@ -57,7 +57,6 @@ _SM80 = (_FEW, _SOME, Rule(Tile(128, 128, 128, 3, 8), rows=MANY), Rule(Tile(128,
 
 _SM90 = (
     Rule(Tile(64, 64, 256, 4, 4, descriptors=True), rows=SOME),
-    Rule(Tile(128, 128, 128, 3, 4, parts=2, descriptors=True, residents=2), rows=MANY),
     Rule(Tile(128, 128, 128, 3, 4, parts=2, descriptors=True, residents=2, flatten=True)),
     _SOME, Rule(Tile(128, 128, 128, 3, 8)),
 )  # fmt: skip
