@@ -190,12 +190,12 @@ def test_out_of_time_nothing_begins_and_all_is_listed(tmp_path):
 
 
 def test_a_kernel_that_raises_is_listed_and_the_others_are_measured(tmp_path, monkeypatch):
-    kernel, _ = best_variant("int8-torch", CPU)  # which of its variants depends on this CPU
+    kernel, _ = best_variant("int8-torch", CPU)  # which of its variants that is depends on the CPU
 
     def broken(*_):
         raise RuntimeError("no\nsecond line")
 
-    monkeypatch.setattr(type(kernel), "matmul", broken)
+    monkeypatch.setattr(kernel, "matmul", broken)
     with torch.inference_mode():
         result = linear.run(linear_plan.SMALL, options(tmp_path / "result.json"))
     assert result["failed"]["int8-torch, 48 x 256 to 256"] == "no"
