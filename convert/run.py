@@ -1,4 +1,4 @@
-"""Carries a plan out: each tensor is read, changed, quantized and written before the next one; nothing has its final name until all is whole."""
+"""Carries a plan out, a tensor at a time: read, changed, quantized, written; nothing has its final name until all is whole."""
 
 import json
 import logging
@@ -16,6 +16,7 @@ from ..errors import CheckpointError, ConvertError
 from ..loaders.download import free_space, readable
 from ..loaders.files import PICKLED
 from ..loaders.storage import CONFIG, FILE, INDEX, storage_of
+from .overlap import Behind, ahead
 from .plan import Output, Plan
 from .settings import SINGLE
 from .source import Source
@@ -121,11 +122,15 @@ def _write_file(
     source: Source, plan: Plan, outputs: tuple[Output, ...], path: str, changes: Mapping[str, Change], step: Callable[[int], None]
 ) -> None:
     entries = [(name, stored) for output in outputs for name, stored in zip(output.names, output.stored.values(), strict=True)]
-    with SafetensorsWriter(path, entries, _metadata(source, plan, changes)) as writer:
-        for output in outputs:
-            tensors = _tensors(source.read(output.source), output, plan, changes.values())
+    with SafetensorsWriter(path, entries, _metadata(source, plan, changes)) as writer, Behind() as behind:
+
+        def write(output: Output, tensors: Mapping[str, torch.Tensor]) -> None:
             for name, suffix in zip(output.names, output.stored, strict=True):
-                writer.write(name, tensors[suffix].cpu())
+                writer.write(name, tensors[suffix])
+
+        for output, tensor in ahead(lambda output: source.read(output.source), outputs):
+            tensors = {suffix: part.cpu() for suffix, part in _tensors(tensor, output, plan, changes.values()).items()}
+            behind(write, output, tensors)
             step(output.nbytes)
 
 
