@@ -1,6 +1,7 @@
 """From a request to a model that ComfyUI can use, with the record of what it is."""
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,8 +11,8 @@ import comfy.utils
 import torch
 
 from ..errors import SchemeError
-from ..formats import DTYPES
-from ..kernels import Selection, select
+from ..formats import DTYPES, stored_as
+from ..kernels import Selections, select
 from ..loaders import Checkpoint, read
 from ..loaders.checkpoint import not_quantized, scheme_does_not_fit
 from ..schemes import AUTO, SCHEMES
@@ -19,7 +20,7 @@ from .build import BUILDERS, Built, check_keys
 from .first_call import settle_attention
 from .folders import open_file
 from .linear import QuantizedLinear
-from .record import ModelRecord, attach
+from .record import KernelUse, ModelRecord, attach
 
 log = logging.getLogger(__name__)
 
@@ -56,18 +57,18 @@ def load(request: Request, disable_dynamic: bool = False) -> Loaded:
     """
     bar = comfy.utils.ProgressBar(3)
     checkpoint = read(request.path, request.component, open_file)
-    if checkpoint.format is None:
+    if not checkpoint.weights:
         raise not_quantized(checkpoint)
-    selection = _select(request, checkpoint)
+    selections = _select(request, checkpoint)
     bar.update(1)
     dtype = _dtype(request, checkpoint)
-    built = BUILDERS[request.component](checkpoint, selection, dtype, request.tokenizer, disable_dynamic)
+    built = BUILDERS[request.component](checkpoint, selections, dtype, request.tokenizer, disable_dynamic)
     _check_keys(checkpoint, built)
     settle_attention(device_of(request.component))
     bar.update(1)
     record = ModelRecord(
-        component=request.component, file=request.path, format=checkpoint.format, scheme=request.scheme,
-        kernel=selection.kernel.name, variant=selection.kernel.variant, why=selection.why, dtype=str(dtype).removeprefix("torch."),
+        component=request.component, file=request.path, scheme=request.scheme, kernels=_uses(checkpoint, selections),
+        dtype=str(dtype).removeprefix("torch."),
         quantized=tuple(checkpoint.weights), float_tensors=tuple(checkpoint.tensors),
         weight_bytes=_weight_bytes(checkpoint, dtype), tokenizer=built.tokenizer,
     )  # fmt: skip
@@ -91,8 +92,11 @@ def summary(record: ModelRecord) -> str:
     lines = [
         f"kernel {record.kernel}, {record.format}, {record.weight_bytes / 2**30:.2f} GiB of weights ({len(record.quantized)} quantized layers)",
         f"{record.file}",
-        f"why this kernel: {record.why}",
     ]
+    if len(record.kernels) == 1:
+        lines.append(f"why this kernel: {record.why}")
+    else:
+        lines += [f"why {use.kernel} for the {use.layers} layers of {use.format}: {use.why}" for use in record.kernels]
     if record.tokenizer:
         lines.append(f"tokenizer {record.tokenizer}")
     if any(".affine_norm" in key for key in record.float_tensors):
@@ -111,14 +115,22 @@ def _weight_bytes(checkpoint: Checkpoint, dtype: torch.dtype) -> int:
     return stored + sum(tensor.numel() for tensor in checkpoint.tensors.values()) * dtype.itemsize
 
 
-def _select(request: Request, checkpoint: Checkpoint) -> Selection:
-    if request.scheme != AUTO:
-        if request.scheme not in SCHEMES:
-            raise SchemeError(f"There is no scheme {request.scheme}. The schemes are: {AUTO}, {', '.join(SCHEMES)}.")
-        scheme = SCHEMES[request.scheme]
-        if scheme.format != checkpoint.format:
-            raise SchemeError(scheme_does_not_fit(checkpoint, scheme.name, scheme.format))
-    return select(request.scheme, checkpoint.format, device_of(request.component), request.may_substitute)
+def _select(request: Request, checkpoint: Checkpoint) -> Selections:
+    """The scheme for the layers of its format, and auto for those of the file's other ones."""
+    if request.scheme != AUTO and request.scheme not in SCHEMES:
+        raise SchemeError(f"There is no scheme {request.scheme}. The schemes are: {AUTO}, {', '.join(SCHEMES)}.")
+    own = None if request.scheme == AUTO else SCHEMES[request.scheme].format
+    if own and own not in checkpoint.formats:
+        raise SchemeError(scheme_does_not_fit(checkpoint, request.scheme, own))
+    device = device_of(request.component)
+    return {name: select(request.scheme if name == own else AUTO, name, device, request.may_substitute) for name in checkpoint.formats}
+
+
+def _uses(checkpoint: Checkpoint, selections: Selections) -> tuple[KernelUse, ...]:
+    layers = Counter(stored_as(weight).name for weight in checkpoint.weights.values())
+    return tuple(
+        KernelUse(name, layers[name], selection.kernel.name, selection.kernel.variant, selection.why) for name, selection in selections.items()
+    )
 
 
 def _dtype(request: Request, checkpoint: Checkpoint) -> torch.dtype:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 
 from ..errors import CheckpointError
-from ..formats import PACKINGS, Format, QuantizedWeight, format_of
+from ..formats import PACKINGS, Format, QuantizedWeight, format_of, in_order, mixture, stored_as
 from ..schemes import schemes_of
 from .blocks import absent_blocks, promised_depth
 from .components import COMPONENTS, component_of
@@ -30,17 +30,25 @@ class Checkpoint:
 
     weights: the quantized weights by layer name (no ".weight"), as stored; scales as the format keeps them.
     tensors: every other tensor by key.
-    format: the name of the quantized weights' format; None if there are none.
     spiece: the tokenizer, if the file carries one (uint8).
     """
 
     path: str
     component: str
-    format: str | None
     weights: Mapping[str, QuantizedWeight]
     tensors: Mapping[str, torch.Tensor]
     metadata: Mapping[str, str]
     spiece: torch.Tensor | None = None
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The names of the formats that its layers have, in the table's order."""
+        return in_order(stored_as(weight).name for weight in self.weights.values())
+
+    @property
+    def format(self) -> str | None:
+        """The same in words; None where nothing is quantized."""
+        return mixture(self.formats)
 
 
 def read(path: str, component: str, open_file: Opener) -> Checkpoint:
@@ -65,8 +73,8 @@ def read(path: str, component: str, open_file: Opener) -> Checkpoint:
         tensors = naming.rename(to_row_scales(tensors, metadata or {}))
     check_blocks(path, tensors)
     with _naming(path):
-        format_name, weights = _take_weights(tensors)
-    return Checkpoint(path, component, format_name, weights, tensors, dict(metadata or {}), spiece)
+        weights = _take_weights(tensors)
+    return Checkpoint(path, component, weights, tensors, dict(metadata or {}), spiece)
 
 
 def not_quantized(checkpoint: Checkpoint) -> CheckpointError:
@@ -80,10 +88,11 @@ def not_quantized(checkpoint: Checkpoint) -> CheckpointError:
 
 
 def scheme_does_not_fit(checkpoint: Checkpoint, scheme: str, scheme_format: str) -> str:
-    """The text for a scheme whose format is not the file's: names both and the schemes that do fit."""
+    """The text for a scheme whose format no layer of the file has: names both and the schemes that do fit."""
+    fitting = [name for format_name in checkpoint.formats for name in schemes_of(format_name)]
     return (
         f"{os.path.basename(checkpoint.path)} is stored as {checkpoint.format}, but the scheme {scheme} reads {scheme_format}. "
-        f"Schemes that fit this file: {', '.join(schemes_of(checkpoint.format))}; or pick auto."
+        f"Schemes that fit this file: {', '.join(fitting)}; or pick auto."
     )
 
 
@@ -133,8 +142,8 @@ def _format_of_layer(data: torch.Tensor, scale: torch.Tensor | None) -> Format |
     return None if scale is None else format_of(data.dtype, tuple(data.shape), tuple(scale.shape))
 
 
-def _take_weights(tensors: dict[str, torch.Tensor]) -> tuple[str | None, dict[str, QuantizedWeight]]:
-    """Move the quantized weights and their scales out of tensors; each is checked against the file's one format."""
+def _take_weights(tensors: dict[str, torch.Tensor]) -> dict[str, QuantizedWeight]:
+    """Move the quantized weights and their scales out of tensors; each has a format of its own, and is checked against it."""
     coded = {format_.dtype for format_ in PACKINGS}
     names = [key.removesuffix(".weight") for key, tensor in tensors.items() if key.endswith(".weight") and tensor.dtype in coded]
     layers = {name: _format_of_layer(tensors[f"{name}.weight"], tensors.get(f"{name}.weight_scale")) for name in names}
@@ -143,9 +152,6 @@ def _take_weights(tensors: dict[str, torch.Tensor]) -> tuple[str | None, dict[st
         # A layer that fits nothing is called damaged in the words of the others' format.
         same = [format_ for format_ in PACKINGS if format_.dtype == tensors[f"{name}.weight"].dtype]
         layers[name] = layers[name] or max(same, key=lambda format_: fitting[format_])
-    formats = {format_.name for format_ in layers.values()}
-    if len(formats) > 1:
-        raise CheckpointError(f"its layers are stored in several formats ({', '.join(sorted(formats))}), and this version reads one a file")
     if layers and not any(key.endswith(".weight_scale") for key in tensors):
         raise CheckpointError(
             f"its {len(layers)} 8-bit weights have no scales: it is a plain cast of a float model, not one of LightX2V's quantized files. "
@@ -161,4 +167,4 @@ def _take_weights(tensors: dict[str, torch.Tensor]) -> tuple[str | None, dict[st
     orphans = sorted(key for key in tensors if key.endswith(".weight_scale"))
     if orphans:
         raise CheckpointError(f"it has scales without a quantized weight: {', '.join(orphans[:5])}. Download or convert the file again.")
-    return next(iter(formats), None), weights
+    return weights

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 from lightquant.bridge.linear import QuantizedLinear
-from lightquant.formats import QuantizedWeight, repacked
+from lightquant.formats import QuantizedWeight, repacked, stored_as
 from lightquant.kernels import reference
 from lightquant.loaders import Checkpoint
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -59,9 +59,11 @@ def watching(module: torch.nn.Module, checkpoint: Checkpoint) -> Iterator[Watch]
     def hook(name: str, layer: QuantizedLinear):
         def compare(_, inputs, output) -> None:
             x, bias = inputs[0], checkpoint.tensors.get(name + ".bias")
-            stored = repacked(checkpoint.format, checkpoint.weights[name], layer.kernel_selection.kernel.packings)
+            format_name = stored_as(checkpoint.weights[name]).name
+            selection = layer.selections[format_name]
+            stored = repacked(format_name, checkpoint.weights[name], selection.kernel.packings)
             weight = QuantizedWeight(*(part.to(x.device) for part in stored))
-            kernel = layer.kernel_selection.for_rows(x.numel() // x.shape[-1], weight, x.dtype)
+            kernel = selection.for_rows(x.numel() // x.shape[-1], weight, x.dtype)
             # A bias is no quantized operand: it is in the model's compute dtype, as in ComfyUI's own models.
             expected = reference.linear(kernel, x, weight, None if bias is None else bias.to(x.device, layer.weight.dtype))
             error = reference.relative_error(output, expected)
