@@ -17,7 +17,7 @@ from ..loaders.download import free_space, readable
 from ..loaders.files import PICKLED
 from ..loaders.storage import CONFIG, FILE, INDEX, storage_of
 from .plan import Output, Plan
-from .settings import SINGLE
+from .settings import SINGLE, Settings
 from .source import Source
 from .stored import SCALE, WHOLE, stored_tensors
 from .writer import SafetensorsWriter
@@ -33,6 +33,9 @@ _INDEX = f"diffusion_pytorch_model{INDEX}"
 
 Progress = Callable[[int, int], None]
 """Told bytes written and bytes in all. What it raises stops the conversion."""
+
+TensorsOf = Callable[[Output], Mapping[str, torch.Tensor]]
+"""Gives what is written of an output, by the suffix behind its layer's name."""
 
 log = logging.getLogger(__name__)
 
@@ -56,23 +59,38 @@ def run(
     changes: by what they are called in the file's metadata. force: what has that name may be replaced.
     Raises ConvertError: on what is there, too little space, a tensor with NaN or infinity, a source that changes. What was there before stays then.
     """
+    changes = changes or {}
+
+    def tensors_of(output: Output) -> Mapping[str, torch.Tensor]:
+        return converted(source.read(output.source), output, plan.settings, changes.values())
+
+    write(plan, target, tensors_of, _metadata(source, plan, changes), force, progress, source.check_unchanged)
+
+
+def write(
+    plan: Plan, target: str, tensors_of: TensorsOf, metadata: Mapping[str, str], force: bool, progress: Progress, finish: Callable[[], None]
+) -> None:
+    """Write what `tensors_of` gives for each output of a plan, one after the other. finish: called before anything has its final name.
+
+    Raises ConvertError as run does, and whatever the functions raise; what was there before stays then.
+    """
     with _explained(target):
         _recover(target)
     check_target(plan, target, force)
     partial = target + PARTIAL
     with _explained(target), _temporary(partial):
+        step = steps(plan, progress)
         if plan.settings.layout == SINGLE:
             (outputs,) = plan.files.values()
-            _write_file(source, plan, outputs, partial, changes or {}, _steps(plan, progress))
+            _write_file(partial, outputs, tensors_of, metadata, step)
             if target.lower().endswith(PICKLED):
                 _pickle(partial)
         else:
             os.makedirs(partial)
-            steps = _steps(plan, progress)
             for name, outputs in plan.files.items():
-                _write_file(source, plan, outputs, os.path.join(partial, name), changes or {}, steps)
+                _write_file(os.path.join(partial, name), outputs, tensors_of, metadata, step)
             _write_index(plan, partial)
-        source.check_unchanged()
+        finish()
         _put(partial, target)
 
 
@@ -106,7 +124,8 @@ def _check_replaceable(plan: Plan, folder: str) -> None:
         )
 
 
-def _steps(plan: Plan, progress: Progress) -> Callable[[int], None]:
+def steps(plan: Plan, progress: Progress) -> Callable[[int], None]:
+    """Takes the bytes of each output as it is done, and tells the progress."""
     done, total = 0, plan.nbytes
 
     def step(nbytes: int) -> None:
@@ -118,21 +137,20 @@ def _steps(plan: Plan, progress: Progress) -> Callable[[int], None]:
 
 
 def _write_file(
-    source: Source, plan: Plan, outputs: tuple[Output, ...], path: str, changes: Mapping[str, Change], step: Callable[[int], None]
+    path: str, outputs: Iterable[Output], tensors_of: TensorsOf, metadata: Mapping[str, str], step: Callable[[int], None]
 ) -> None:
     entries = [(name, stored) for output in outputs for name, stored in zip(output.names, output.stored.values(), strict=True)]
-    with SafetensorsWriter(path, entries, _metadata(source, plan, changes)) as writer:
+    with SafetensorsWriter(path, entries, metadata) as writer:
         for output in outputs:
-            tensors = _tensors(source.read(output.source), output, plan, changes.values())
+            tensors = tensors_of(output)
             for name, suffix in zip(output.names, output.stored, strict=True):
                 writer.write(name, tensors[suffix].cpu())
             step(output.nbytes)
 
 
-def _tensors(tensor: torch.Tensor, output: Output, plan: Plan, changes: Iterable[Change]) -> dict[str, torch.Tensor]:
-    """What is written of one tensor, computed in fp32."""
-    settings = plan.settings
-    tensor = tensor.to(settings.device)
+def converted(tensor: torch.Tensor, output: Output, settings: Settings, changes: Iterable[Change] = ()) -> dict[str, torch.Tensor]:
+    """What is written of one tensor, by the suffix behind its layer's name, computed in fp32. Raises ConvertError on NaN and on what overflows."""
+    tensor = tensor.to(settings.device if output.format else "cpu")  # the largest ones, embeddings, are only cast
     if tensor.is_floating_point():
         for change in changes:
             delta = change.change(output.key, tuple(tensor.shape))
