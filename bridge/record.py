@@ -7,7 +7,7 @@ ATTACHMENT = "lightquant"
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """file: the checkpoint's path.
+    """file: the checkpoint's path, or what else it was made from; how: it was quantized, in words, where it came as floats.
     format: how its quantized weights are stored.
     scheme: what the user asked for.
     kernel: the scheme name of the kernel that runs; variant: how it multiplies; why: the reason, in words.
@@ -29,6 +29,7 @@ class ModelRecord:
     float_tensors: tuple[str, ...]
     weight_bytes: int
     tokenizer: str | None = None
+    how: str | None = None
 
 
 def attach(patcher, record: ModelRecord) -> None:
