@@ -108,6 +108,8 @@ VIT_H_HEAD_WIDTH = 80
 
 def _clip_config(tensors: Mapping[str, torch.Tensor]) -> dict[str, object]:
     hidden, channels, patch, _ = tensors["vision_model.embeddings.patch_embedding.weight"].shape
+    if hidden % VIT_H_HEAD_WIDTH:
+        raise CheckpointError(f"LightQuant reads Wan's ViT-H alone, and this is a CLIP of width {hidden}. Load it with ComfyUI's own node.")
     positions = tensors["vision_model.embeddings.position_embedding.weight"].shape[0]
     return {
         "model_type": "clip_vision_model",

@@ -10,8 +10,9 @@ import comfy.model_management
 import comfy.utils
 import torch
 
+from ..convert.settings import Settings
 from ..errors import SchemeError
-from ..formats import DTYPES, stored_as
+from ..formats import ABSMAX, DTYPES, stored_as
 from ..kernels import Selections, select
 from ..loaders import Checkpoint, read
 from ..loaders.checkpoint import not_quantized, scheme_does_not_fit
@@ -20,6 +21,7 @@ from .build import BUILDERS, Built, check_keys
 from .first_call import settle_attention
 from .folders import open_file
 from .linear import QuantizedLinear
+from .quantizing import Quantized, float_source, quantize
 from .record import KernelUse, ModelRecord, attach
 
 log = logging.getLogger(__name__)
@@ -51,14 +53,34 @@ class Loaded(NamedTuple):
 
 
 def load(request: Request, disable_dynamic: bool = False) -> Loaded:
-    """Load a quantized checkpoint as ComfyUI's own kind of model.
+    """Load a quantized checkpoint, or one that is quantized meanwhile, as ComfyUI's own kind of model.
 
-    Raises CheckpointError, SchemeError or KernelError; nothing of the model is kept then.
+    Raises CheckpointError, SchemeError, KernelError or ConvertError; nothing of the model is kept then.
     """
-    bar = comfy.utils.ProgressBar(3)
-    checkpoint = read(request.path, request.component, open_file)
-    if not checkpoint.weights:
-        raise not_quantized(checkpoint)
+    source = float_source(request.path, request.component)
+    if source is None:
+        opened = Quantized(read(request.path, request.component, open_file), None)
+    else:
+        opened = quantize(source, request.component, settings_for(request), "while loading")
+    loaded = assemble(request, opened, disable_dynamic)
+    # TorchCompileModel, hooks and the multi-GPU nodes ask for a second, independent copy of the weights this way.
+    loaded.patcher.cached_patcher_init = (reload_patcher, (request,))
+    log.info("LightQuant: %s", summary(loaded.record))
+    return loaded
+
+
+def settings_for(request: Request, scaling: str = ABSMAX) -> Settings:
+    """How a float model is quantized for a request. Raises CheckpointError where it names no scheme, KernelError where none may run it."""
+    if request.scheme not in SCHEMES:
+        raise not_quantized(request.path, request.component)
+    format_name = SCHEMES[request.scheme].format
+    select(request.scheme, format_name, device_of(request.component), request.may_substitute)  # the reason not to run comes before the work
+    return Settings(format_name, dtype=None if request.dtype == AUTO else request.dtype, scaling=scaling)
+
+
+def assemble(request: Request, opened: Quantized, disable_dynamic: bool = False) -> Loaded:
+    """The model of a checkpoint that is in memory or mapped. `cached_patcher_init` is left to the caller."""
+    bar, checkpoint = comfy.utils.ProgressBar(3), opened.checkpoint
     selections = _select(request, checkpoint)
     bar.update(1)
     dtype = _dtype(request, checkpoint)
@@ -70,15 +92,12 @@ def load(request: Request, disable_dynamic: bool = False) -> Loaded:
         component=request.component, file=request.path, scheme=request.scheme, kernels=_uses(checkpoint, selections),
         dtype=str(dtype).removeprefix("torch."),
         quantized=tuple(checkpoint.weights), float_tensors=tuple(checkpoint.tensors),
-        weight_bytes=_weight_bytes(checkpoint, dtype), tokenizer=built.tokenizer,
+        weight_bytes=_weight_bytes(checkpoint, dtype), tokenizer=built.tokenizer, how=opened.how,
     )  # fmt: skip
     attach(built.patcher, record)
-    # TorchCompileModel, hooks and the multi-GPU nodes ask for a second, independent copy of the weights this way.
-    built.patcher.cached_patcher_init = (reload_patcher, (request,))
     # The other mode keeps the patched weights of every hook as floats, which can't be copied back into a quantized weight.
     built.patcher.hook_mode = comfy.hooks.EnumHookMode.MinVram
     bar.update(1)
-    log.info("LightQuant: %s", summary(record))
     return Loaded(built.model, built.patcher, record)
 
 
@@ -91,7 +110,7 @@ def summary(record: ModelRecord) -> str:
     """The record in a few lines, for the node and the log."""
     lines = [
         f"kernel {record.kernel}, {record.format}, {record.weight_bytes / 2**30:.2f} GiB of weights ({len(record.quantized)} quantized layers)",
-        f"{record.file}",
+        record.file + (f", {record.how}" if record.how else ""),
     ]
     if len(record.kernels) == 1:
         lines.append(f"why this kernel: {record.why}")

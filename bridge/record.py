@@ -23,7 +23,7 @@ class KernelUse:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """file: the checkpoint's path.
+    """file: the checkpoint's path, or what else it was made from; how: it was quantized, in words, where it came as floats.
     scheme: what the user asked for.
     kernels: what runs, one for each format that its layers have.
     dtype: the compute dtype of everything else.
@@ -41,6 +41,7 @@ class ModelRecord:
     float_tensors: tuple[str, ...]
     weight_bytes: int
     tokenizer: str | None = None
+    how: str | None = None
 
     @property
     def format(self) -> str:

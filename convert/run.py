@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Protocol
 
 import torch
@@ -18,7 +18,7 @@ from ..loaders.files import PICKLED
 from ..loaders.storage import CONFIG, FILE, INDEX, storage_of
 from .overlap import Behind, ahead
 from .plan import Output, Plan
-from .settings import SINGLE
+from .settings import SINGLE, Settings
 from .source import Source
 from .stored import SCALE, WHOLE, stored_tensors
 from .writer import SafetensorsWriter
@@ -34,6 +34,9 @@ _INDEX = f"diffusion_pytorch_model{INDEX}"
 
 Progress = Callable[[int, int], None]
 """Told bytes written and bytes in all. What it raises stops the conversion."""
+
+TensorsOf = Callable[[Output], Mapping[str, torch.Tensor]]
+"""Gives what is written of an output, by the suffix behind its layer's name."""
 
 log = logging.getLogger(__name__)
 
@@ -57,23 +60,42 @@ def run(
     changes: by what they are called in the file's metadata. force: what has that name may be replaced.
     Raises ConvertError: on what is there, too little space, a tensor with NaN or infinity, a source that changes. What was there before stays then.
     """
+    changes = changes or {}
+    with closing(ahead(lambda output: source.read(output.source), plan.outputs)) as reading:
+
+        def tensors_of(output: Output) -> Mapping[str, torch.Tensor]:
+            coming, tensor = next(reading)
+            if coming is not output:
+                raise ValueError(f"{coming.source} was read ahead, and {output.source} is written")
+            return converted(tensor, output, plan.settings, changes.values())
+
+        write(plan, target, tensors_of, _metadata(source, plan, changes), force, progress, source.check_unchanged)
+
+
+def write(
+    plan: Plan, target: str, tensors_of: TensorsOf, metadata: Mapping[str, str], force: bool, progress: Progress, finish: Callable[[], None]
+) -> None:
+    """Write what `tensors_of` gives for each output of a plan, one after the other. finish: called before anything has its final name.
+
+    Raises ConvertError as run does, and whatever the functions raise; what was there before stays then.
+    """
     with _explained(target):
         _recover(target)
     check_target(plan, target, force)
     partial = target + PARTIAL
     with _explained(target), _temporary(partial):
+        step = steps(plan, progress)
         if plan.settings.layout == SINGLE:
             (outputs,) = plan.files.values()
-            _write_file(source, plan, outputs, partial, changes or {}, _steps(plan, progress))
+            _write_file(partial, outputs, tensors_of, metadata, step)
             if target.lower().endswith(PICKLED):
                 _pickle(partial)
         else:
             os.makedirs(partial)
-            steps = _steps(plan, progress)
             for name, outputs in plan.files.items():
-                _write_file(source, plan, outputs, os.path.join(partial, name), changes or {}, steps)
+                _write_file(os.path.join(partial, name), outputs, tensors_of, metadata, step)
             _write_index(plan, partial)
-        source.check_unchanged()
+        finish()
         _put(partial, target)
 
 
@@ -107,7 +129,8 @@ def _check_replaceable(plan: Plan, folder: str) -> None:
         )
 
 
-def _steps(plan: Plan, progress: Progress) -> Callable[[int], None]:
+def steps(plan: Plan, progress: Progress) -> Callable[[int], None]:
+    """Takes the bytes of each output as it is done, and tells the progress."""
     done, total = 0, plan.nbytes
 
     def step(nbytes: int) -> None:
@@ -119,25 +142,23 @@ def _steps(plan: Plan, progress: Progress) -> Callable[[int], None]:
 
 
 def _write_file(
-    source: Source, plan: Plan, outputs: tuple[Output, ...], path: str, changes: Mapping[str, Change], step: Callable[[int], None]
+    path: str, outputs: Iterable[Output], tensors_of: TensorsOf, metadata: Mapping[str, str], step: Callable[[int], None]
 ) -> None:
     entries = [(name, stored) for output in outputs for name, stored in zip(output.names, output.stored.values(), strict=True)]
-    with SafetensorsWriter(path, entries, _metadata(source, plan, changes)) as writer, Behind() as behind:
+    with SafetensorsWriter(path, entries, metadata) as writer, Behind() as behind:
 
-        def write(output: Output, tensors: Mapping[str, torch.Tensor]) -> None:
+        def write_all(output: Output, tensors: Mapping[str, torch.Tensor]) -> None:
             for name, suffix in zip(output.names, output.stored, strict=True):
                 writer.write(name, tensors[suffix])
 
-        for output, tensor in ahead(lambda output: source.read(output.source), outputs):
-            tensors = {suffix: part.cpu() for suffix, part in _tensors(tensor, output, plan, changes.values()).items()}
-            behind(write, output, tensors)
+        for output in outputs:
+            behind(write_all, output, {suffix: part.cpu() for suffix, part in tensors_of(output).items()})
             step(output.nbytes)
 
 
-def _tensors(tensor: torch.Tensor, output: Output, plan: Plan, changes: Iterable[Change]) -> dict[str, torch.Tensor]:
-    """What is written of one tensor, computed in fp32."""
-    settings = plan.settings
-    tensor = tensor.to(settings.device)
+def converted(tensor: torch.Tensor, output: Output, settings: Settings, changes: Iterable[Change] = ()) -> dict[str, torch.Tensor]:
+    """What is written of one tensor, by the suffix behind its layer's name, computed in fp32. Raises ConvertError on NaN and on what overflows."""
+    tensor = tensor.to(settings.device if output.format else "cpu")  # the largest ones, embeddings, are only cast
     if tensor.is_floating_point():
         for change in changes:
             delta = change.change(output.key, tuple(tensor.shape))

@@ -53,12 +53,16 @@ def stored_tensors(format_: Format | None, weight: torch.Tensor, dtype: torch.dt
     if format_ is None:
         return {WHOLE: weight.to(dtype) if weight.is_floating_point() else weight}
     one_scale = reader == COMFYUI and format_ is FP8_CHANNEL
-    stored = _one_scale(weight.float()) if one_scale else format_.quantize(weight, scaling=scaling)
-    parts = {WEIGHT: stored.data, SCALE: stored.scale}
+    return quantized_parts(format_, _one_scale(weight.float()) if one_scale else format_.quantize(weight, scaling=scaling), reader)
+
+
+def quantized_parts(format_: Format, weight: QuantizedWeight, reader: str) -> dict[str, torch.Tensor]:
+    """The tensors that stored_parts announces, of a weight that is quantized; for ComfyUI's fp8 with one scale in all."""
+    parts = {WEIGHT: weight.data, SCALE: weight.scale}
     if reader == COMFYUI:
         parts[CORE_TAG] = torch.tensor(list(_tag(format_)), dtype=torch.uint8)
     elif format_ is INT4_MARLIN:
-        parts[WORKSPACE] = torch.zeros(weight.shape[0] // 128 * 16, dtype=torch.int32)
+        parts[WORKSPACE] = torch.zeros(format_.shape(weight)[0] // 128 * 16, dtype=torch.int32)
     return parts
 
 

@@ -56,8 +56,12 @@ def read(path: str, component: str, open_file: Opener) -> Checkpoint:
 
     Raises CheckpointError where the file can't be read, is another model, is not quantized in a format of the pack, or is damaged.
     """
+    return described(path, component, *open_storage(path, open_file))
+
+
+def described(path: str, component: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> Checkpoint:
+    """The checkpoint that these tensors, in a file's names, are. path: where they come from, for the errors. Raises CheckpointError as read does."""
     expected = COMPONENTS[component]
-    tensors, metadata = open_storage(path, open_file)
     check_prefix(path, tensors)
     tensors = without_prefix(tensors)
     naming = expected.naming_of(tensors)
@@ -77,13 +81,13 @@ def read(path: str, component: str, open_file: Opener) -> Checkpoint:
     return Checkpoint(path, component, weights, tensors, dict(metadata or {}), spiece)
 
 
-def not_quantized(checkpoint: Checkpoint) -> CheckpointError:
+def not_quantized(path: str, component: str) -> CheckpointError:
     """The error for a float file where a quantized one is needed."""
-    component = COMPONENTS[checkpoint.component]
+    known = COMPONENTS[component]
     return _error(
-        checkpoint.path,
-        f"it is a {component.title} that is not quantized: none of its weights has a scale. Load it with ComfyUI's own node "
-        f'"{component.float_loader}", or pick one of LightX2V\'s fp8 or int8 files.',
+        path,
+        f"it is a {known.title} that is not quantized: none of its weights has a scale. Pick a scheme to quantize it while it loads, load it with "
+        f'ComfyUI\'s own node "{known.float_loader}", or pick one of LightX2V\'s fp8 or int8 files.',
     )
 
 

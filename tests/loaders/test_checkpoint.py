@@ -106,7 +106,7 @@ def test_the_wrong_component_is_named(tensors, floats):
 def test_a_float_file_names_the_node_that_loads_it(floats):
     checkpoint = read_tensors(floats["dit"])
     assert checkpoint.format is None
-    assert "Load Diffusion Model" in str(not_quantized(checkpoint))
+    assert "Load Diffusion Model" in str(not_quantized(checkpoint.path, "dit"))
 
 
 def without(tensors, key):
