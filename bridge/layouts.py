@@ -52,8 +52,10 @@ def _layout_name(format_: Format) -> str:
     return f"LightQuant:{format_.name}" + (f":{format_.packing}" if format_.packing != PLAIN else "")
 
 
-for _format in PACKINGS:
-    register_layout_class(_layout_name(_format), type(_layout_name(_format), (FormatLayout,), {"format": _format}))
+_FORMATS = {_layout_name(format_): format_ for format_ in PACKINGS}
+
+for _name, _format in _FORMATS.items():
+    register_layout_class(_name, type(_name, (FormatLayout,), {"format": _format}))
 
 
 def wrap(weight: QuantizedWeight, format_name: str, dtype: torch.dtype) -> QuantizedTensor:
@@ -61,6 +63,16 @@ def wrap(weight: QuantizedWeight, format_name: str, dtype: torch.dtype) -> Quant
     format_ = packing_of(format_name, weight)
     params = FormatLayout.Params(scale=weight.scale, orig_dtype=dtype, orig_shape=format_.shape(weight))
     return QuantizedTensor(weight.data, _layout_name(format_), params)
+
+
+def is_stored(weight: torch.Tensor) -> bool:
+    """Whether a tensor is a weight in one of our formats."""
+    return isinstance(weight, QuantizedTensor) and weight._layout_cls in _FORMATS
+
+
+def format_of(weight: QuantizedTensor) -> Format:
+    """The format and packing of a weight in one of them."""
+    return _FORMATS[weight._layout_cls]
 
 
 def stored(weight: QuantizedTensor) -> QuantizedWeight:
