@@ -3,7 +3,6 @@
 import logging
 from dataclasses import replace
 
-import comfy.lora
 import torch
 
 from ..formats import DTYPES
@@ -13,7 +12,7 @@ from .carrying import carry_over, check_portable
 from .given import Given, check_float, given
 from .layouts import is_stored, stored
 from .load import Loaded, Request, assemble, settings_for, summary
-from .quantizing import Quantized, device_for, quantize
+from .quantizing import Quantized, quantize
 from .weights import Weights, weights_of
 
 _OF_A_CLIP_VISION = ("image_size", "image_mean", "image_std", "return_all_hidden_states")
@@ -61,16 +60,13 @@ class _ModelSource:
 
     def __init__(self, given: Given):
         self.path = f"the {given.kind}"
-        self._weights, self._patches = given.weights, given.patches
+        self._given = given
         tensors = {name: given.weights.original(name) for name in given.weights.names()}
         self.headers = {name: Header(tensor.dtype, tuple(tensor.shape), tensor.nbytes, self.path, None) for name, tensor in tensors.items()}
 
     def read(self, name: str) -> torch.Tensor:
-        tensor = self._weights.original(name)
-        if name not in self._patches:
-            return tensor.to("cpu", copy=True)
-        merged = tensor.to(device_for(tensor.numel()), torch.float32, copy=True)
-        return comfy.lora.calculate_weight(self._patches[name], merged, self._weights.prefix + name)
+        tensor = self._given.weights.original(name)
+        return self._given.merged(name, tensor) if name in self._given.patches else tensor.to("cpu", copy=True)
 
     def check_unchanged(self) -> None:
         """Nothing but the graph changes it, and that waits."""

@@ -222,7 +222,7 @@ def test_what_holds_the_float_layers_is_refused(place, lora):
 
     model = load_float(place, "dit")
     compiled = TorchCompileModel.execute(model, "inductor").args[0]
-    with pytest.raises(ConvertError, match="is compiled as the float model that it is. Quantize first"):
+    with pytest.raises(ConvertError, match=r"is compiled as the float model that it is. Quantize first"):
         quantized(compiled)
     bypassed, _ = comfy.sd.load_bypass_lora_for_models(model, None, lora, 1.0, 0.0)
     with pytest.raises(ConvertError, match=r"has a LoRA of Load LoRA \(Bypass\)"):

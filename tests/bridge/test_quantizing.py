@@ -81,7 +81,7 @@ def test_shards_in_diffusers_names_and_prefixed_files_beside_other_models(folder
 
 def test_without_a_scheme_the_error_says_to_pick_one(folder):
     folder("dit")
-    with pytest.raises(CheckpointError, match="is not quantized: .* Pick a scheme to quantize it while it loads"):
+    with pytest.raises(CheckpointError, match=r"is not quantized: .* Pick a scheme to quantize it while it loads"):
         pipeline.load_dit(FILES["dit"])
 
 
