@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import comfy.clip_vision
+import comfy.lora
 import comfy.model_patcher
 import torch
 from comfy.quant_ops import QuantizedTensor
@@ -11,6 +12,7 @@ from comfy.sd import CLIP
 from ..errors import ConvertError
 from ..loaders.components import COMPONENTS, component_of
 from .build import VIT_H_HEAD_WIDTH
+from .quantizing import device_for
 from .record import record_of
 from .weights import Weights, weights_of
 
@@ -32,6 +34,11 @@ class Given(NamedTuple):
         """What ComfyUI adds to the weights (a LoRA), by the names in `weights`."""
         prefix = self.weights.prefix
         return {key.removeprefix(prefix): patches for key, patches in self.patcher.patches.items() if key.startswith(prefix) and patches}
+
+    def merged(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        """A float tensor with its patches, computed in fp32 in memory of its own."""
+        tensor = tensor.to(device_for(tensor.numel()), torch.float32, copy=True)
+        return comfy.lora.calculate_weight(self.patches[name], tensor, self.weights.prefix + name)
 
 
 def given(model: object) -> Given:

@@ -65,6 +65,11 @@ def wrap(weight: QuantizedWeight, dtype: torch.dtype) -> QuantizedTensor:
     return QuantizedTensor(weight.data, _layout_name(format_), params)
 
 
+def is_stored(weight: torch.Tensor) -> bool:
+    """Whether a tensor is a weight in one of our formats."""
+    return isinstance(weight, QuantizedTensor) and weight._layout_cls in _FORMATS
+
+
 def format_in(weight: QuantizedTensor) -> Format:
     """The format and packing of a wrapped weight."""
     return _FORMATS[weight._layout_cls]

@@ -60,17 +60,12 @@ def quantize(source: Readable, component: str, settings: Settings, when: str, mo
         raise ConvertError(f"LightQuant can't quantize {source.path} to {settings.format}: no weight of it fits{_unfit(plan)}.")
     check_blocks(source.path, {output.key: source.headers[output.source] for output in plan.outputs})
     largest = max((prod(source.headers[output.source].shape) for output in plan.outputs if output.format), default=0)
-    plan = plan._replace(settings=replace(settings, device=_device_for(largest)))
+    plan = plan._replace(settings=replace(settings, device=device_for(largest)))
     checkpoint = described(source.path, component, {**in_memory(source, plan, byte_progress()), **(more or {})})
     return Quantized(checkpoint, f"quantized {when}, {settings.scaling}{_unfit(plan)}")
 
 
-def _renamer(keys: Mapping[str, object]) -> Callable[[str], str]:
-    """What turns the keys of a DiT into Wan's names; the other components have names of their own."""
-    return str if naming_of(keys) is None else to_original
-
-
-def _device_for(largest: int) -> str:
+def device_for(largest: int) -> str:
     """Where a weight of so many numbers is quantized: the GPU if it has room for it, else the CPU; the codes are the same."""
     device = comfy.model_management.get_torch_device()
     if device.type != "cuda":  # others lack fp8, or a part of what is computed
@@ -78,6 +73,11 @@ def _device_for(largest: int) -> str:
     needed = _COPIES * torch.float32.itemsize * largest
     comfy.model_management.free_memory(needed, device)
     return str(device) if comfy.model_management.get_free_memory(device) >= needed else "cpu"
+
+
+def _renamer(keys: Mapping[str, object]) -> Callable[[str], str]:
+    """What turns the keys of a DiT into Wan's names; the other components have names of their own."""
+    return str if naming_of(keys) is None else to_original
 
 
 def _unfit(plan: Plan) -> str:

@@ -169,11 +169,16 @@ def converted(tensor: torch.Tensor, output: Output, settings: Settings, changes:
             raise ConvertError(f"{output.source} holds NaN or infinite values, which can't be quantized. The source is damaged: fetch it again.")
     dtype = next(iter(output.stored.values())).dtype
     parts = stored_tensors(output.format, tensor, dtype, settings.reader, settings.scaling)
+    check_held(parts, output.source)
+    return parts
+
+
+def check_held(parts: Mapping[str, torch.Tensor], name: str) -> None:
+    """Raise ConvertError where a dtype was too short for the numbers of a tensor."""
     for part in (parts[suffix] for suffix in (WHOLE, SCALE) if suffix in parts):
         if part.is_floating_point() and not bool(torch.isfinite(part).all()):
-            name = str(part.dtype).removeprefix("torch.")
-            raise ConvertError(f"{output.source} holds values that {name} can't hold. Take --dtype bf16 or fp32, or leave it float with --keep.")
-    return parts
+            dtype = str(part.dtype).removeprefix("torch.")
+            raise ConvertError(f"{name} holds values that {dtype} can't hold. Take --dtype bf16 or fp32, or leave it float with --keep.")
 
 
 def _pickle(path: str) -> None:

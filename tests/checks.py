@@ -16,6 +16,25 @@ QUANTIZERS = ("quantize_rows", "quantize_groups")
 """The pack's operators that are no products."""
 
 
+PLAIN_SCHEMES = {"fp8-channel": "fp8-torch", "int8-channel": "int8-torch", "int4-g128": "int4-g128-torch", "fp8-b128": "fp8-b128-torch"}
+"""Format -> a scheme of it that runs everywhere."""
+
+
+def tensors_of(model) -> dict[str, torch.Tensor]:
+    """Codes, scales and the rest of a MODEL, CLIP or CLIP_VISION, by their names in ComfyUI's model."""
+    return getattr(model, "patcher", model).model.state_dict()
+
+
+def assert_same(model, other) -> None:
+    """Fail unless two quantized models have the same tensors to the last bit."""
+    ours, theirs = tensors_of(model), tensors_of(other)
+    assert ours.keys() == theirs.keys()
+    assert any(key.endswith("weight_scale") for key in ours)
+    for key, tensor in ours.items():
+        assert (tensor.dtype, tensor.shape) == (theirs[key].dtype, theirs[key].shape), key
+        assert torch.equal(tensor.reshape(-1).view(torch.uint8), theirs[key].reshape(-1).view(torch.uint8)), key
+
+
 def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(torch.nn.functional.cosine_similarity(a.flatten().double(), b.flatten().double(), dim=0))
 

@@ -8,13 +8,13 @@ import pipeline
 import pytest
 import small_models
 import torch
+from checks import PLAIN_SCHEMES, assert_same
 from lightquant.bridge import quantizing
 from lightquant.bridge.record import record_of
 from lightquant.cli import main
 from lightquant.errors import CheckpointError, ConvertError, DiscoveryError, KernelError
 from safetensors import safe_open
 
-SCHEMES = {"fp8-channel": "fp8-torch", "int8-channel": "int8-torch", "int4-g128": "int4-g128-torch", "fp8-b128": "fp8-b128-torch"}
 LOADERS = {"dit": pipeline.load_dit, "i2v": pipeline.load_dit, "t5": pipeline.load_t5, "clip": pipeline.load_clip}
 FOLDERS = {"dit": "diffusion_models", "i2v": "diffusion_models", "t5": "text_encoders", "clip": "clip_vision"}
 FILES = {"dit": "float_t2v.safetensors", "i2v": "float_i2v.safetensors", "t5": "float_t5.pth", "clip": "float_clip.pth"}
@@ -34,20 +34,6 @@ def folder(models, floats, spiece, tmp_path, add_folder):
     return make
 
 
-def tensors_of(model) -> dict[str, torch.Tensor]:
-    """Codes, scales and the rest, by the names in ComfyUI's model."""
-    return (model.patcher if hasattr(model, "patcher") else model).model.state_dict()
-
-
-def assert_same(model, other) -> None:
-    ours, theirs = tensors_of(model), tensors_of(other)
-    assert ours.keys() == theirs.keys()
-    assert any(key.endswith("weight_scale") for key in ours)
-    for key, tensor in ours.items():
-        assert tensor.dtype is theirs[key].dtype, key
-        assert torch.equal(tensor.view(torch.uint8), theirs[key].view(torch.uint8)) if tensor.ndim else torch.equal(tensor, theirs[key]), key
-
-
 def convert(folder, name: str, *options: str) -> str:
     assert main(["convert", str(folder / FILES[name]), str(folder / "converted.safetensors"), "--force", *options]) == 0
     return "converted.safetensors"
@@ -56,7 +42,7 @@ def convert(folder, name: str, *options: str) -> str:
 @pytest.mark.parametrize("name", list(FILES))
 def test_it_equals_converting_and_loading(folder, name):
     place = folder(name)
-    for format_name, scheme in SCHEMES.items():
+    for format_name, scheme in PLAIN_SCHEMES.items():
         model = LOADERS[name](FILES[name], scheme=scheme)
         assert_same(model, LOADERS[name](convert(place, name, "--format", format_name), scheme=scheme))
         record = record_of(getattr(model, "patcher", model))
@@ -210,11 +196,11 @@ def test_where_it_is_quantized(monkeypatch):
     monkeypatch.setattr(comfy.model_management, "get_torch_device", lambda: torch.device("cuda", 1))
     monkeypatch.setattr(comfy.model_management, "free_memory", lambda needed, device: free.append(needed))
     monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda device: 33000)
-    assert quantizing._device_for(1000) == "cuda:1"
-    assert quantizing._device_for(2000) == "cpu"
+    assert quantizing.device_for(1000) == "cuda:1"
+    assert quantizing.device_for(2000) == "cpu"
     assert free == [32000, 64000]
     monkeypatch.setattr(comfy.model_management, "get_torch_device", lambda: torch.device("mps"))
-    assert quantizing._device_for(1000) == "cpu"
+    assert quantizing.device_for(1000) == "cpu"
 
 
 def test_the_converted_file_says_so_and_the_loaded_one_too(folder, caplog):
