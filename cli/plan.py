@@ -79,5 +79,5 @@ def _formats(text: str) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in FORMATS]
     if unknown or not names:
-        raise ConvertError(f"there is no format {', '.join(unknown) or text!r}. The formats are: {', '.join(FORMATS)}.")
+        raise ConvertError(f"there is no format {', '.join(unknown) or repr(text)}. The formats are: {', '.join(FORMATS)}.")
     return tuple(name for name in FORMATS if name in names)

@@ -151,8 +151,8 @@ class Sensitivity:
     def _best(self, budget: int) -> tuple[Picks, float]:
         """The picks of least error, and what none can err less than.
 
-        What the header takes is known only once all is picked, as it says where each tensor lies. First it is reckoned as in the smallest file, where it
-        is shortest, so that the bound holds; where the choice then does not fit, as long as it can get.
+        What the header takes is known only once all is picked, as it says where each tensor lies. First it is reckoned as in the smallest file,
+        where it is shortest, so that the bound holds; where the choice then does not fit, as long as it can get.
         """
         smallest = self._smallest()
         largest = sum(max(way.nbytes for way in ways.values()) for ways in self._ways.values())

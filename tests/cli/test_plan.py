@@ -34,7 +34,7 @@ def test_sizes(text, size):
 
 @pytest.mark.parametrize("text", ["", "GB", "8 parsecs", "-8GB", "1e9", "8GB 2", "%", "8,5GB"])
 def test_what_is_no_size_is_named(text):
-    with pytest.raises(ConvertError, match="where one such as 8GB, 7.5GiB, 8000000000 or 60% is needed"):
+    with pytest.raises(ConvertError, match=r"where one such as 8GB, 7\.5GiB, 8000000000 or 60% is needed"):
         budget_of(text, 300)
 
 
