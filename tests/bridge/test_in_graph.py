@@ -153,10 +153,13 @@ def test_what_hangs_on_the_model_comes_along(place):
     shifted.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "mine", wrapper)
     shifted.add_callback_with_key(CallbacksMP.ON_LOAD, "mine", lambda *args: None)
     shifted.set_attachments("mine", "kept")
+    shifted.set_model_compute_dtype(torch.float32)
     shifted.model_options["transformer_options"]["mine"] = [1]
     ours = quantized(shifted)
     assert ours.get_model_object("model_sampling").shift == 3.0
     assert ours.get_attachment("mine") == "kept"
+    assert ours.force_cast_weights
+    assert ours.get_model_object("manual_cast_dtype") is torch.float32
     assert ours.get_callbacks(CallbacksMP.ON_LOAD, "mine")
     (expected,) = ModelSamplingSD3().patch(convert(place, "dit", "int8-channel"), 3.0)
     assert torch.equal(sample(ours), sample(expected))
