@@ -10,8 +10,8 @@ from .load import Loaded
 from .record import attach
 
 _OF_A_CLONE = (
-    "object_patches", "weight_wrapper_patches", "model_options", "attachments", "additional_models", "callbacks", "wrappers", "injections",
-    "hook_patches", "forced_hooks",
+    "object_patches", "force_cast_weights", "weight_wrapper_patches", "model_options", "attachments", "additional_models", "callbacks", "wrappers",
+    "injections", "hook_patches", "forced_hooks",
 )  # fmt: skip
 """The attributes that ComfyUI copies for each clone and that name no weight's value; `patches` do, and are merged instead."""
 

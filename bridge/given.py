@@ -58,9 +58,8 @@ def _known(kind: str, model: object, patcher, component: str, prefix: str) -> Gi
     weights = weights_of(patcher, prefix)
     found = component_of(weights.names())
     if found is None or found.name != component or (component == "clip" and not _is_vit_h(weights.module)):
-        raise ConvertError(
-            f"This {kind} is a {type(weights.module).__name__} of another model, where a {COMPONENTS[component].title} of Wan's is needed."
-        )
+        name = type(weights.module).__name__
+        raise ConvertError(f"This {kind} is another model's ({name}), where a {COMPONENTS[component].title} of the Wan family is needed.")
     return Given(kind, model, patcher, component, weights)
 
 

@@ -12,6 +12,7 @@ from ..convert.plan import planned
 from ..convert.run import write
 from ..convert.settings import LIGHTX2V, SINGLE, Settings
 from ..errors import ConvertError
+from ..loaders.catalogue import folder_for
 from ..loaders.components import COMPONENTS
 from ..loaders.download import readable
 from ..loaders.files import SAFETENSORS
@@ -25,7 +26,7 @@ _ENDS = (*SAFETENSORS, ".pth")
 
 @dataclass(frozen=True)
 class Target:
-    """filename: in the first of ComfyUI's folders for the model, folders before it allowed; layout, reader: as for a conversion.
+    """filename: in the folder where a download of the component goes, with folders before it or not; layout, reader: as for a conversion.
 
     bake: whether a LoRA on the model goes into its weights; overwrite: whether what has the name may be replaced.
     """
@@ -69,7 +70,8 @@ def path_of(component: str, target: Target) -> str:
     parts = re.split(r"[\\/]", target.filename.strip())
     if any(part in ("", ".", "..") or ":" in part for part in parts):
         raise ConvertError(f"{target.filename!r} is no name for a file in ComfyUI's {COMPONENTS[component].folder}. Take one such as wan/my_model.")
-    path = os.path.join(folder_paths.get_folder_paths(COMPONENTS[component].folder)[0], *parts)
+    folder = folder_for(folder_paths.get_folder_paths(COMPONENTS[component].folder), folder_paths.models_dir)
+    path = os.path.join(folder, *parts)
     is_named = target.layout != SINGLE or path.lower().endswith(_ENDS)
     return path if is_named else path + SAFETENSORS[0]
 

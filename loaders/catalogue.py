@@ -90,6 +90,6 @@ def published(name: str) -> Published:
 
 
 def folder_for(folders: Sequence[str], models: str) -> str:
-    """Where a download goes: of ComfyUI's folders of a type the first, save the two in its models folder that have been renamed since."""
+    """Where a new file goes: of ComfyUI's folders of a type the first, save the two in its models folder that have been renamed since."""
     old = {os.path.join(models, name) for name in ("unet", "clip")}
     return next((folder for folder in folders if folder not in old), folders[0])

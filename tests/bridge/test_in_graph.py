@@ -153,10 +153,13 @@ def test_what_hangs_on_the_model_comes_along(place):
     shifted.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "mine", wrapper)
     shifted.add_callback_with_key(CallbacksMP.ON_LOAD, "mine", lambda *args: None)
     shifted.set_attachments("mine", "kept")
+    shifted.set_model_compute_dtype(torch.float32)
     shifted.model_options["transformer_options"]["mine"] = [1]
     ours = quantized(shifted)
     assert ours.get_model_object("model_sampling").shift == 3.0
     assert ours.get_attachment("mine") == "kept"
+    assert ours.force_cast_weights
+    assert ours.get_model_object("manual_cast_dtype") is torch.float32
     assert ours.get_callbacks(CallbacksMP.ON_LOAD, "mine")
     (expected,) = ModelSamplingSD3().patch(convert(place, "dit", "int8-channel"), 3.0)
     assert torch.equal(sample(ours), sample(expected))
@@ -241,7 +244,7 @@ def test_other_models_are_refused(place):
         quantized(None)
     config = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "num_channels": 3, "patch_size": 14,
               "image_size": 28, "hidden_act": "gelu", "projection_dim": 16, "model_type": "clip_vision_model"}  # fmt: skip
-    with pytest.raises(ConvertError, match="This CLIP_VISION is a CLIPVisionModelProjection of another model"):
+    with pytest.raises(ConvertError, match=r"This CLIP_VISION is another model's \(CLIPVisionModelProjection\)"):
         quantized(comfy.clip_vision.ClipVisionModel(config))
     other = load_float(place, "t5")
     del other.cond_stage_model.umt5xxl

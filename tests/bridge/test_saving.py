@@ -4,6 +4,7 @@ import json
 
 import comfy.model_management
 import comfy.sd
+import nodes
 import pipeline
 import pytest
 import small_models
@@ -100,6 +101,23 @@ def test_int8_for_comfyui_samples_without_the_pack(place):
     path, _ = save(model, Target("core", reader="comfyui"))
     core = comfy.sd.load_diffusion_model(path, model_options={"dtype": torch.float32})
     assert cosine(pipeline.sample(core, POSITIVE, NEGATIVE), pipeline.sample(model, POSITIVE, NEGATIVE)) > 0.999
+
+
+def test_an_int8_text_encoder_for_comfyui_encodes_without_the_pack(place, floats):
+    from comfy.quant_ops import QUANT_ALGOS
+
+    if "int8_tensorwise" not in QUANT_ALGOS:
+        pytest.skip("this ComfyUI has no int8 of its own")
+    model = quantized(place, "t5", "int8-channel")
+    tensors = load_file(save(model, Target("core", reader="comfyui"))[0])
+    # What ComfyUI tells umt5-xxl by, which the small model lacks.
+    tensors["encoder.block.23.layer.1.DenseReluDense.wi_1.weight"] = torch.zeros(10240, 1)
+    config = {"num_layers": 2, "vocab_size": 128, "d_model": 4096, "num_heads": 2, "d_kv": 64, "d_ff": 256}
+    core = comfy.sd.load_text_encoder_state_dicts(
+        [tensors], clip_type=comfy.sd.CLIPType.WAN, model_options={"umt5xxl_model_config": config, "dtype": torch.float32}
+    )
+    (ours,), (theirs,) = (nodes.CLIPTextEncode().encode(each, "a cat on the roof")[0] for each in (model, core))
+    assert cosine(ours[0], theirs[0]) > 0.999
 
 
 def test_fp8_for_comfyui_needs_one_scale_a_tensor(place):
@@ -213,6 +231,16 @@ def test_what_is_not_quantized_by_the_pack_is_refused(place):
 def test_names_that_lead_out_of_the_folder_are_refused(place, name):
     with pytest.raises(ConvertError, match="is no name for a file in ComfyUI's diffusion_models"):
         saving.path_of("dit", Target(name))
+
+
+def test_the_folder_is_the_one_that_comfyui_means_today(models, monkeypatch):
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "models_dir", "/models")
+    for folder, component in (("text_encoders", "t5"), ("diffusion_models", "dit")):
+        old = {"text_encoders": "clip", "diffusion_models": "unet"}[folder]
+        monkeypatch.setitem(folder_paths.folder_names_and_paths, folder, ([f"/models/{old}", f"/models/{folder}"], set()))
+        assert saving.path_of(component, Target("mine")) == f"/models/{folder}/mine.safetensors"
 
 
 def test_what_is_there_is_replaced_only_when_asked_and_by_a_whole_file(place, monkeypatch):

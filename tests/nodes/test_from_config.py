@@ -160,6 +160,13 @@ def test_a_float_dit_that_is_nowhere_says_so_on_its_output(wan):
     assert "Load Diffusion Model; not found" in reason(run({"dit_original_ckpt": "absent.safetensors"}, task="t2v").args[0])
 
 
+def test_a_float_file_that_the_configuration_calls_quantized_is_quantized_while_it_loads(wan, models):
+    copy(models / "diffusion_models" / "wan_i2v.safetensors", wan / "float" / "wan_i2v.safetensors")
+    output = run({**INT8, "dit_quantized_ckpt": "float/wan_i2v.safetensors"})
+    assert record_of(output.args[0]).how == "quantized while loading, absmax"
+    assert "wan_i2v.safetensors, quantized while loading, absmax" in output.args[-1]
+
+
 def test_without_a_model_folder_comfyuis_own_folders_are_searched(wan, models, add_folder):
     shutil.rmtree(wan)
     with pytest.raises(ConfigError, match=r"found no file for MODEL.*found 2"):
