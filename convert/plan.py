@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ..errors import ConvertError
-from ..formats import ABSMAX, DTYPES, FORMATS, FP8_CHANNEL, INT4_MARLIN, Format
+from ..formats import ABSMAX, DTYPES, FP8_CHANNEL, Format
 from ..loaders.components import component_of
 from ..loaders.files import Header
 from ..loaders.foreign import describe_foreign, quantized_otherwise
 from ..loaders.scaled import SCALES
 from .selection import USUAL_DTYPE, is_left_out, is_quantized
 from .settings import COMFYUI, LIGHTX2V, SINGLE, SPLIT, Settings
-from .stored import CORE_NAMES, Stored, stored_parts
+from .stored import CORE_NAMES, Stored, packing_for, stored_parts
 
 CHUNK = 100
 """Tensors in a file of a chunked checkpoint, as in LightX2V's."""
@@ -103,7 +103,7 @@ def _format_for(settings: Settings) -> Format:
         )
     if settings.reader == COMFYUI and settings.format == FP8_CHANNEL.name and settings.scaling != ABSMAX:
         raise ConvertError(f"ComfyUI's fp8 has one scale a tensor, which --scale {settings.scaling} does not search. Leave it at {ABSMAX}.")
-    return INT4_MARLIN if settings.format == INT4_MARLIN.name else FORMATS[settings.format]
+    return packing_for(settings.format)
 
 
 def _problem(format_: Format, shape: tuple[int, ...]) -> str | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..formats import FP8_CHANNEL, INT4_MARLIN, INT8_CHANNEL, Format, QuantizedWeight
+from ..formats import FORMATS, FP8_CHANNEL, INT4_MARLIN, INT8_CHANNEL, Format, QuantizedWeight
 from ..formats.base import SMALLEST_AMAX
 from ..formats.e4m3 import LARGEST, round_e4m3
 from ..loaders.scaled import CORE_TAG, WORKSPACE
@@ -17,6 +17,11 @@ WEIGHT, SCALE, WHOLE = ".weight", ".weight_scale", ""
 
 CORE_NAMES = {FP8_CHANNEL.name: "float8_e4m3fn", INT8_CHANNEL.name: "int8_tensorwise"}
 """What ComfyUI's tag calls a format. Its fp8 has one scale a tensor, its int8 takes one a row."""
+
+
+def packing_for(format_name: str) -> Format:
+    """A format in the packing that it is written in: int4 as LightX2V's scheme for it, Marlin's, reads it."""
+    return INT4_MARLIN if format_name == INT4_MARLIN.name else FORMATS[format_name]
 
 
 class Stored(NamedTuple):

@@ -12,6 +12,9 @@ LOWEST, NARROW = "rows that use -128", "rows that use less than half of the code
 SATURATED_SHARE, SATURATED_LEAST = 0.02, 8
 """A row is saturated if this share of its codes, and no fewer than so many, lie at the limit: its scale was too small and cut values off."""
 
+INT4_SATURATED_SHARE = 0.125
+"""The same for int4, whose 16 codes are all near a limit: Gaussian groups have 2 % of theirs there, and 20 % where their scale is half of theirs."""
+
 
 class RowFlags(NamedTuple):
     """For a piece [n, K]: rows: what is suspicious -> bool [n]; nan, infinite: how many values are."""
@@ -45,8 +48,10 @@ def float_flags(piece: torch.Tensor) -> RowFlags:
 
 
 def int4_flags(piece: torch.Tensor) -> RowFlags:
-    """Two codes a byte, 8 being 0: each group uses its lowest code by construction, so only empty rows tell something."""
-    return RowFlags({ZERO_ROWS: (piece.numpy() == 0x88).all(axis=1)}, 0, 0)
+    """Two codes a byte, 8 being 0: each group uses its lowest code by construction, so a row is saturated only with far more codes at a limit."""
+    codes = piece.numpy()
+    at_limit = sum(np.count_nonzero((half == 0) | (half == 15), axis=1) for half in (codes & 15, codes >> 4))
+    return RowFlags({ZERO_ROWS: (codes == 0x88).all(axis=1), SATURATED: at_limit > INT4_SATURATED_SHARE * 2 * codes.shape[1]}, 0, 0)
 
 
 FLAGS: dict[torch.dtype, Callable[[torch.Tensor], RowFlags]] = {
