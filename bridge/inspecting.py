@@ -2,7 +2,6 @@
 
 import comfy.model_management
 import comfy.utils
-import numpy as np
 import torch
 
 from ..errors import CheckpointError
@@ -11,6 +10,7 @@ from ..loaders.storage import paths_of
 from ..reports.inspect import Inspection, inspect
 from ..reports.picture import draw
 from . import folders
+from .pages import as_image
 
 _STEPS = 1000
 """Of the progress bar, whatever the file's size."""
@@ -23,7 +23,7 @@ def checkpoint_names() -> list[str]:
 
 def files_of(name: str) -> tuple[str, ...]:
     """The files behind a name from checkpoint_names."""
-    return paths_of(_path(name))
+    return paths_of(path_of(name))
 
 
 def inspect_checkpoint(name: str, data: bool) -> Inspection:
@@ -34,15 +34,16 @@ def inspect_checkpoint(name: str, data: bool) -> Inspection:
         comfy.model_management.throw_exception_if_processing_interrupted()
         bar.update_absolute(_STEPS * done // max(1, total))
 
-    return inspect(_path(name), comfy.model_management.get_torch_device(), data, progress if data else None)
+    return inspect(path_of(name), comfy.model_management.get_torch_device(), data, progress if data else None)
 
 
 def picture_of(inspection: Inspection) -> torch.Tensor:
-    """The report's picture as ComfyUI's IMAGE: fp32 [1, height, width, 3] from 0 to 1."""
-    return torch.from_numpy(np.asarray(draw(inspection), dtype=np.float32) / 255).unsqueeze(0)
+    """The report's picture as ComfyUI's IMAGE."""
+    return as_image(draw(inspection))
 
 
-def _path(name: str) -> str:
+def path_of(name: str) -> str:
+    """The path behind a name from checkpoint_names; any other name is refused."""
     folder, _, rest = name.partition("/")
     component = next((component.name for component in COMPONENTS.values() if component.folder == folder), None)
     if component is None:

@@ -52,6 +52,8 @@ def _layout_name(format_: Format) -> str:
     return f"LightQuant:{format_.name}" + (f":{format_.packing}" if format_.packing != PLAIN else "")
 
 
+_FORMAT_NAMES = {_layout_name(format_): format_.name for format_ in PACKINGS}
+
 for _format in PACKINGS:
     register_layout_class(_layout_name(_format), type(_layout_name(_format), (FormatLayout,), {"format": _format}))
 
@@ -61,6 +63,16 @@ def wrap(weight: QuantizedWeight, format_name: str, dtype: torch.dtype) -> Quant
     format_ = packing_of(format_name, weight)
     params = FormatLayout.Params(scale=weight.scale, orig_dtype=dtype, orig_shape=format_.shape(weight))
     return QuantizedTensor(weight.data, _layout_name(format_), params)
+
+
+def format_name(weight: QuantizedTensor) -> str:
+    """The format of a quantized weight; for one of ComfyUI's own, its layout's name."""
+    return _FORMAT_NAMES.get(weight._layout_cls, weight._layout_cls)
+
+
+def nbytes(weight: QuantizedTensor) -> int:
+    """Bytes of its codes, scales and whatever else it holds."""
+    return sum(part.nbytes for part in (weight._qdata, *vars(weight._params).values()) if isinstance(part, torch.Tensor))
 
 
 def stored(weight: QuantizedTensor) -> QuantizedWeight:

@@ -6,9 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import LightQuantError
-from . import config, convert, doctor, download, find, inspect_file, schemes
+from . import config, convert, doctor, download, find, inspect_file, report, schemes
 
-COMMANDS = {"schemes": schemes, "doctor": doctor, "inspect": inspect_file, "find": find, "config": config, "convert": convert, "download": download}
+COMMANDS = {
+    "schemes": schemes, "doctor": doctor, "inspect": inspect_file, "find": find, "config": config, "convert": convert, "report": report,
+    "download": download,
+}  # fmt: skip
 """Each module has HELP, add_arguments(parser) and run(options) -> exit code."""
 
 

@@ -15,6 +15,7 @@ from .. import __version__
 from ..errors import CheckpointError, ConvertError
 from ..loaders.download import free_space, readable
 from ..loaders.files import PICKLED
+from ..loaders.random_weights import MARK, is_marked_random
 from ..loaders.storage import CONFIG, FILE, INDEX, storage_of
 from .plan import Output, Plan
 from .settings import SINGLE
@@ -34,6 +35,9 @@ _INDEX = f"diffusion_pytorch_model{INDEX}"
 Progress = Callable[[int, int], None]
 """Told bytes written and bytes in all. What it raises stops the conversion."""
 
+Witness = Callable[[Output, torch.Tensor, Mapping[str, torch.Tensor]], None]
+"""Shown each tensor as it is quantized, on the device that computes, and what is written of it, by suffix. It keeps neither."""
+
 log = logging.getLogger(__name__)
 
 
@@ -48,8 +52,18 @@ def no_progress(done: int, total: int) -> None:
     pass
 
 
+def nobody(output: Output, tensor: torch.Tensor, parts: Mapping[str, torch.Tensor]) -> None:
+    pass
+
+
 def run(
-    source: Source, plan: Plan, target: str, changes: Mapping[str, Change] | None = None, force: bool = False, progress: Progress = no_progress
+    source: Source,
+    plan: Plan,
+    target: str,
+    changes: Mapping[str, Change] | None = None,
+    force: bool = False,
+    progress: Progress = no_progress,
+    witness: Witness = nobody,
 ) -> None:
     """Write the checkpoint of a plan: the file `target`, or for the layouts with several files the folder.
 
@@ -63,14 +77,14 @@ def run(
     with _explained(target), _temporary(partial):
         if plan.settings.layout == SINGLE:
             (outputs,) = plan.files.values()
-            _write_file(source, plan, outputs, partial, changes or {}, _steps(plan, progress))
+            _write_file(source, plan, outputs, partial, changes or {}, _steps(plan, progress), witness)
             if target.lower().endswith(PICKLED):
                 _pickle(partial)
         else:
             os.makedirs(partial)
             steps = _steps(plan, progress)
             for name, outputs in plan.files.items():
-                _write_file(source, plan, outputs, os.path.join(partial, name), changes or {}, steps)
+                _write_file(source, plan, outputs, os.path.join(partial, name), changes or {}, steps, witness)
             _write_index(plan, partial)
         source.check_unchanged()
         _put(partial, target)
@@ -118,18 +132,24 @@ def _steps(plan: Plan, progress: Progress) -> Callable[[int], None]:
 
 
 def _write_file(
-    source: Source, plan: Plan, outputs: tuple[Output, ...], path: str, changes: Mapping[str, Change], step: Callable[[int], None]
+    source: Source,
+    plan: Plan,
+    outputs: tuple[Output, ...],
+    path: str,
+    changes: Mapping[str, Change],
+    step: Callable[[int], None],
+    witness: Witness,
 ) -> None:
     entries = [(name, stored) for output in outputs for name, stored in zip(output.names, output.stored.values(), strict=True)]
     with SafetensorsWriter(path, entries, _metadata(source, plan, changes)) as writer:
         for output in outputs:
-            tensors = _tensors(source.read(output.source), output, plan, changes.values())
+            tensors = _tensors(source.read(output.source), output, plan, changes.values(), witness)
             for name, suffix in zip(output.names, output.stored, strict=True):
                 writer.write(name, tensors[suffix].cpu())
             step(output.nbytes)
 
 
-def _tensors(tensor: torch.Tensor, output: Output, plan: Plan, changes: Iterable[Change]) -> dict[str, torch.Tensor]:
+def _tensors(tensor: torch.Tensor, output: Output, plan: Plan, changes: Iterable[Change], witness: Witness) -> dict[str, torch.Tensor]:
     """What is written of one tensor, computed in fp32."""
     settings = plan.settings
     tensor = tensor.to(settings.device)
@@ -147,6 +167,7 @@ def _tensors(tensor: torch.Tensor, output: Output, plan: Plan, changes: Iterable
         if part.is_floating_point() and not bool(torch.isfinite(part).all()):
             name = str(part.dtype).removeprefix("torch.")
             raise ConvertError(f"{output.source} holds values that {name} can't hold. Take --dtype bf16 or fp32, or leave it float with --keep.")
+    witness(output, tensor, parts)
     return parts
 
 
@@ -162,7 +183,8 @@ def _pickle(path: str) -> None:
 def _metadata(source: Source, plan: Plan, changes: Mapping[str, Change]) -> dict[str, str]:
     settings = plan.settings
     made = {"version": __version__, "source": os.path.basename(source.path), "format": settings.format, "scaling": settings.scaling}
-    return {"format": "pt", "lightquant": json.dumps({**made, "loras": [*changes]} if changes else made)}
+    random = MARK if is_marked_random(source.path) else {}
+    return {"format": "pt", "lightquant": json.dumps({**made, "loras": [*changes]} if changes else made), **random}
 
 
 def _write_index(plan: Plan, folder: str) -> None:

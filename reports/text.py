@@ -18,8 +18,8 @@ def to_text(inspection: Inspection) -> str:
         "model": [_model(inspection)],
         "stored": [f"{size_text(inspection.bytes)}, {_files(inspection)}, {inspection.tensors} tensors", *_precisions(inspection)],
         "format": [_format(inspection)],
-        "bytes": _table((kind, size_text(size), _share(size, sum(inspection.kinds.values()))) for kind, size in inspection.kinds.items()),
-        "layers": _first_of(_table(_layers(inspection.layers)), _MOST_LAYERS),
+        "bytes": table((kind, size_text(size), _share(size, sum(inspection.kinds.values()))) for kind, size in inspection.kinds.items()),
+        "layers": _first_of(table(_layers(inspection.layers)), _MOST_LAYERS),
         "note": list(inspection.notes),
         "schemes": [f"on {inspection.device}", *_schemes(inspection)],
         "data": _data(inspection.data),
@@ -80,8 +80,8 @@ def _schemes(inspection: Inspection) -> list[str]:
     cells: list[tuple[str, ...]] = []
     for row in fitting:
         cells += [(row.scheme, "runs" if row.runs else "can't", row.why)] + ([] if row.runs else [("", "", f"hardware: {row.hardware}")])
-    lines += _table(cells)
-    return lines + _table((", ".join(names), f"{'read' if len(names) > 1 else 'reads'} {format_name}") for format_name, names in others.items())
+    lines += table(cells)
+    return lines + table((", ".join(names), f"{'read' if len(names) > 1 else 'reads'} {format_name}") for format_name, names in others.items())
 
 
 def _data(data: DataReport | None) -> list[str]:
@@ -90,12 +90,12 @@ def _data(data: DataReport | None) -> list[str]:
     left_out = f"; {len(data.skipped)} packed or integer ones left out" if data.skipped else ""
     lines = [f"read {size_text(data.bytes)} in {data.tensors} tensors{left_out}"]
     if data.scales:
-        lines += ["scales: least, median, largest, span", *_table([_span("all", data.scales), *(_span(*each) for each in _by_role(data.scales))])]
+        lines += ["scales: least, median, largest, span", *table([_span("all", data.scales), *(_span(*each) for each in _by_role(data.scales))])]
     if not data.findings:
         return [*lines, "nothing suspicious"]
     kinds = Counter(each.what for each in data.findings)
     lines.append(f"suspicious: {', '.join(f'{what} in {count} tensors' for what, count in kinds.most_common())}")
-    found = _table((each.tensor, f"{each.count} of {each.of}", each.what, _first(each.first, each.count)) for each in data.findings)
+    found = table((each.tensor, f"{each.count} of {each.of}", each.what, _first(each.first, each.count)) for each in data.findings)
     return lines + _first_of(found, _MOST_FINDINGS)
 
 
@@ -135,7 +135,7 @@ def _ranges(numbers: Iterable[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
-def _table(rows: Iterable[Sequence[str]]) -> list[str]:
+def table(rows: Iterable[Sequence[str]]) -> list[str]:
     """Columns brought under each other; the last one runs free."""
     rows = list(rows)
     widths = [max((len(row[column]) for row in rows if len(row) > column + 1), default=0) for column in range(max(map(len, rows), default=0))]
