@@ -3,12 +3,14 @@
 from comfy_api.latest import ComfyExtension, io
 
 from ..routes import register
+from .compare import Compare
 from .download import Download
 from .from_config import FromConfig
 from .inspect import Inspect
 from .kernels import Kernels
 from .loaders import LoadCLIP, LoadDiT, LoadT5
 from .pair import LoadDiTPair
+from .report import Report
 
 
 class LightQuantExtension(ComfyExtension):
@@ -18,7 +20,7 @@ class LightQuantExtension(ComfyExtension):
         register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, Inspect, Kernels, FromConfig, Download]
+        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, Inspect, Report, Compare, Kernels, FromConfig, Download]
 
 
 __all__ = ["LightQuantExtension"]

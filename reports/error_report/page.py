@@ -11,7 +11,7 @@ from ..page.style import CLASSES, SCRIPT, STYLE
 from ..weight_errors import LayerError
 from .report import ErrorReport, Side
 from .totals import Total, block_of, by_block, by_kind, kind_of, whole, worst
-from .words import ERROR, FORMAT, MEANING, NONE, RANDOM, SAVED, SQNR, Figure, against_of, decibels, figures_of, letters, percent, title_of
+from .words import ERROR, FORMAT, MEANING, NONE, RANDOM, SAVED, SQNR, Figure, against_of, cosine, decibels, figures_of, letters, percent, title_of
 
 Row = tuple[str, Sequence[LayerError | Total | None]]
 """A name and what each side has under it."""
@@ -46,7 +46,7 @@ def _summary(report: ErrorReport) -> Markup:
     if report.latents:
         latents = report.latents
         run = {"steps": str(latents.steps), "seed": str(latents.seed)}
-        shown = {"relative error": percent(latents.relative_error), "cosine": f"{latents.cosine:.6f}", **run}
+        shown = {"relative error": percent(latents.relative_error), "cosine": cosine(latents), **run}
         parts += [element("h2", "Sampled latents"), _cards(shown)]
     parts.append(element("h2", "All quantized layers"))
     for letter, side in zip(letters(report), report.sides, strict=True):

@@ -10,7 +10,7 @@ from ..layers import natural
 from ..page import scales
 from .report import ErrorReport, Side
 from .totals import block_of, kind_of, whole, worst
-from .words import ERROR, RANDOM, SQNR, against_of, figures_of, letters, percent, title_of
+from .words import ERROR, RANDOM, SQNR, against_of, figures_of, latents_text, letters, percent, title_of
 
 COLOURS = ("#eaf1f8", "#cfe0f0", "#a9c9e4", "#7fadd5", "#558fc3", "#346fa8", "#1f4f82", "#10315a")
 """Of the heat map, the least error first; the page's in its light style."""
@@ -41,10 +41,7 @@ class _Picture:
         report, room = self._report, WIDTH - 2 * MARGIN
         self._write(MARGIN, y, title_of(report), TITLE, limit=room)
         lines = [(against_of(report), FAINT)] + ([(RANDOM, ALARM)] if report.random else [])
-        if report.latents:
-            latents = report.latents
-            said = f"latents after {latents.steps} steps: relative error {percent(latents.relative_error)}, cosine {latents.cosine:.6f}"
-            lines.append((said, FAINT))
+        lines += [(latents_text(report.latents), FAINT)] if report.latents else []
         for number, (line, colour) in enumerate(lines):
             self._write(MARGIN, y + 46 + LINE * number, line, TEXT, colour, limit=room)
         return y + 66 + LINE * len(lines)

@@ -31,7 +31,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Latents:
-    """The sampled latents against the reference's. steps, seed: of the run that gave them."""
+    """The sampled latents against the reference's, NaN where either has NaN. steps, seed: of the run that gave them."""
 
     cosine: float
     relative_error: float
@@ -60,7 +60,7 @@ class ErrorReport:
         return {
             "version": VERSION, "lightquant": __version__, "measured": self.measured, "random_weights": self.random,
             "reference": {"name": self.reference, "format": self.reference_format}, "notes": list(self.notes),
-            "sides": [_side(side, self.measured) for side in self.sides], "latents": self.latents and vars(self.latents).copy(),
+            "sides": [_side(side, self.measured) for side in self.sides], "latents": self.latents and _finite(vars(self.latents)),
         }  # fmt: skip
 
 
@@ -89,4 +89,8 @@ def _figures(of: LayerError | Total, measured: str) -> dict:
         "bytes_saved": of.bytes_saved, "saturated_channels": of.saturated if measured == WEIGHTS else None,
         "dead_channels": of.dead if measured == WEIGHTS else None, **sums,
     }  # fmt: skip
-    return {**named, **{name: value if value is None or isfinite(value) else None for name, value in figures.items()}}
+    return {**named, **_finite(figures)}
+
+
+def _finite(figures: dict) -> dict:
+    return {name: value if value is None or isfinite(value) else None for name, value in figures.items()}

@@ -6,7 +6,7 @@ from ..text import table
 from ..weight_errors import LayerError
 from .report import ErrorReport, Side
 from .totals import Total, by_kind, whole, worst
-from .words import FORMAT, RANDOM, Figure, against_of, figures_of, letters, percent, title_of
+from .words import FORMAT, RANDOM, Figure, against_of, figures_of, latents_text, letters, title_of
 
 
 def to_text(report: ErrorReport) -> str:
@@ -15,8 +15,7 @@ def to_text(report: ErrorReport) -> str:
     if report.random:
         lines.append(f"  {RANDOM}")
     if report.latents:
-        latents = report.latents
-        lines.append(f"  latents after {latents.steps} steps: relative error {percent(latents.relative_error)}, cosine {latents.cosine:.6f}")
+        lines.append(f"  {latents_text(report.latents)}")
     for letter, side in zip(letters(report), report.sides, strict=True):
         lines += [f"{letter}: {side.name}"] if letter else []
         lines += [f"  {line}".rstrip() for line in _side(side, figures_of(report))]

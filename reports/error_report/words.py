@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ..text import size_text
 from ..weight_errors import FLOAT, LayerError
-from .report import OUTPUTS, ErrorReport
+from .report import OUTPUTS, ErrorReport, Latents
 from .totals import Total
 
 NONE = "-"
@@ -39,6 +39,15 @@ def percent(value: float) -> str:
 
 def decibels(value: float) -> str:
     return f"{value:.1f} dB" if isfinite(value) else NONE
+
+
+def latents_text(latents: Latents) -> str:
+    """How far apart the latents are."""
+    return f"latents after {latents.steps} steps: relative error {percent(latents.relative_error)}, cosine {cosine(latents)}"
+
+
+def cosine(latents: Latents) -> str:
+    return f"{latents.cosine:.6f}" if isfinite(latents.cosine) else NONE
 
 
 def _per_byte(value: float | None) -> str:
