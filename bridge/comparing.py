@@ -8,10 +8,9 @@ import torch
 from nodes import common_ksampler
 
 from ..errors import ReportError
-from ..loaders.random_weights import is_marked_random
 from ..reports.error_report.report import OUTPUTS, ErrorReport, Latents, Side
 from ..reports.weight_errors import FLOAT
-from .output_errors import quantized_layers, watching
+from .output_errors import paired, quantized_layers, watching
 from .record import record_of
 
 SAMPLERS, SCHEDULERS = list(comfy.samplers.KSampler.SAMPLERS), list(comfy.samplers.KSampler.SCHEDULERS)
@@ -45,14 +44,15 @@ def compare_models(model, reference, run: Run, random: bool = False) -> tuple[Er
     A layer's error is that of its output against what the reference's layer of that name gives for the same input, over all steps.
     random: the weights are, whatever the file says. Raises ReportError where the model is not quantized or the two are not of one kind.
     """
+    pairs = paired(model.model.diffusion_model, reference.model.diffusion_model)
     expected = run.sample(reference)
-    with watching(model.model.diffusion_model, reference.model.diffusion_model) as errors:
+    with watching(pairs) as errors:
         found = run.sample(_together(model, reference))
     layers = errors.layers()
     if not layers:
         raise ReportError("None of the quantized layers ran while the model sampled. Connect the MODEL as it comes from its loader.")
     record, kept = record_of(model), record_of(reference)
-    is_random = random or any(each is not None and is_marked_random(each.file) for each in (record, kept))
+    is_random = random or any(each is not None and each.random for each in (record, kept))
     report = ErrorReport(
         OUTPUTS, _name(kept, "the reference MODEL"), _format_of(reference), (Side(_name(record, "the quantized MODEL"), layers),), is_random,
         tuple(errors.notes()), _latents(found["samples"], expected["samples"], run),

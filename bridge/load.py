@@ -14,6 +14,7 @@ from ..formats import DTYPES
 from ..kernels import Selection, select
 from ..loaders import Checkpoint, read
 from ..loaders.checkpoint import not_quantized, scheme_does_not_fit
+from ..loaders.random_weights import is_marked
 from ..schemes import AUTO, SCHEMES
 from .build import BUILDERS, Built, check_keys
 from .first_call import settle_attention
@@ -70,6 +71,7 @@ def load(request: Request, disable_dynamic: bool = False) -> Loaded:
         kernel=selection.kernel.name, variant=selection.kernel.variant, why=selection.why, dtype=str(dtype).removeprefix("torch."),
         quantized=tuple(checkpoint.weights), float_tensors=tuple(checkpoint.tensors),
         weight_bytes=_weight_bytes(checkpoint, dtype), tokenizer=built.tokenizer,
+        random=is_marked(checkpoint.metadata),
     )  # fmt: skip
     attach(built.patcher, record)
     # TorchCompileModel, hooks and the multi-GPU nodes ask for a second, independent copy of the weights this way.

@@ -19,12 +19,19 @@ _PIECE = 2**24
 
 
 class Quantized(NamedTuple):
-    """A quantized layer of a running model. bytes: of its codes and scales."""
+    """A quantized layer of a model. bytes: of its codes and scales."""
 
     module: torch.nn.Module
     format: str
     shape: tuple[int, int]
     bytes: int
+
+
+class Pair(NamedTuple):
+    """A quantized layer and the reference's of the same name."""
+
+    layer: Quantized
+    reference: torch.nn.Module
 
 
 def quantized_layers(module: torch.nn.Module) -> dict[str, Quantized]:
@@ -36,8 +43,8 @@ def quantized_layers(module: torch.nn.Module) -> dict[str, Quantized]:
 class OutputErrors:
     """Two sums for each layer that ran: of its squared errors and of the squared outputs of the reference's layer."""
 
-    def __init__(self, layers: Mapping[str, Quantized]):
-        self._layers = layers
+    def __init__(self, pairs: Mapping[str, Pair]):
+        self._layers = {name: pair.layer for name, pair in pairs.items()}
         self._sums: dict[str, torch.Tensor] = {}
 
     def add(self, name: str, sums: torch.Tensor) -> None:
@@ -63,22 +70,27 @@ class OutputErrors:
         return [f"{len(names)} {what}: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}." for what, names in said.items() if names]
 
 
-@contextmanager
-def watching(module: torch.nn.Module, reference: torch.nn.Module) -> Iterator[OutputErrors]:
-    """Compare every quantized layer of the module, each time that it runs, with the reference's layer of its name.
+def paired(module: torch.nn.Module, reference: torch.nn.Module) -> dict[str, Pair]:
+    """Every quantized layer of a module, by name, with its counterpart.
 
-    No activation is kept. The hooks lie on modules that other clones of the model share, so they are gone when this ends, however it does.
-    Raises ReportError where the module has no quantized layer, or the reference no such layer.
+    Raises ReportError where the module has no quantized layer, or the reference not one like it.
     """
     layers = quantized_layers(module)
     if not layers:
         raise ReportError("The model has no quantized layer to compare. Connect a quantized MODEL as model, and the float one as reference.")
-    references = {name: _counterpart(reference, name, layer.shape) for name, layer in layers.items()}
-    errors = OutputErrors(layers)
-    hooks = []
+    return {name: Pair(layer, _counterpart(reference, name, layer.shape)) for name, layer in layers.items()}
+
+
+@contextmanager
+def watching(pairs: Mapping[str, Pair]) -> Iterator[OutputErrors]:
+    """Compare every quantized layer, each time that it runs, with what its counterpart gives for the same input. No activation is kept.
+
+    The hooks lie on modules that other clones of the model share, so they are gone when this ends, however it does.
+    """
+    errors, hooks = OutputErrors(pairs), []
     try:
-        for name, layer in layers.items():
-            hooks.append(layer.module.register_forward_hook(_compare(errors, name, references[name])))
+        for name, pair in pairs.items():
+            hooks.append(pair.layer.module.register_forward_hook(_compare(errors, name, pair.reference)))
         yield errors
     finally:
         for hook in hooks:

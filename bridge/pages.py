@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..errors import ReportError
 from ..reports.error_report.files import PAGE, save
 from ..reports.error_report.report import ErrorReport
 
@@ -16,10 +17,11 @@ FOLDER = "lightquant"
 
 def save_page(report: ErrorReport) -> str:
     """Write the report's page beside the earlier ones, which stay; its path. Raises ReportError."""
-    stem = os.path.splitext(report.sides[0].name)[0]
-    folder, name, number, *_ = folder_paths.get_save_image_path(
-        os.path.join(FOLDER, f"{stem}_{report.measured}"), folder_paths.get_output_directory()
-    )
+    prefix, output = f"{os.path.splitext(report.sides[0].name)[0]}_{report.measured}", folder_paths.get_output_directory()
+    try:
+        folder, name, number, *_ = folder_paths.get_save_image_path(os.path.join(FOLDER, prefix), output)
+    except OSError as problem:
+        raise ReportError(f"The report can't be written to {output} ({problem.strerror or problem}). Make the folder writable.") from problem
     path = os.path.join(folder, f"{name}_{number:05}_{PAGE}")
     save(report, [path])
     return path

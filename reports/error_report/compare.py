@@ -82,8 +82,7 @@ def _format_of(reference: StoredModel) -> str:
 
 def _notes(models: Sequence[StoredModel]) -> tuple[str, ...]:
     """What the sides don't share."""
-    notes = []
-    if len(models) == 2 and set(models[0].quantized) != set(models[1].quantized):
-        counts = [len(set(one.quantized) - set(other.quantized)) for one, other in (models, models[::-1])]
-        notes.append(f"A has {counts[0]} quantized layers that are float in B, and B has {counts[1]} that are float in A.")
-    return tuple(notes)
+    if len({frozenset(model.quantized) for model in models}) == 1:
+        return ()
+    counts = [len(set(one.quantized) - set(other.quantized)) for one, other in (models, models[::-1])]
+    return (f"Layers that are quantized in A and float in B: {counts[0]}; in B and float in A: {counts[1]}.",)

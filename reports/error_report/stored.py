@@ -13,7 +13,7 @@ from ...loaders.checkpoint import check_prefix, without_prefix
 from ...loaders.components import Naming, component_of
 from ...loaders.files import Header
 from ...loaders.foreign import describe_foreign, quantized_otherwise
-from ...loaders.random_weights import is_marked_random, metadata_of
+from ...loaders.random_weights import is_marked, metadata_of
 from ...loaders.scaled import CORE_TAG, SCALES, to_row_scales
 from ...loaders.storage import headers
 from ..layers import dtype_name
@@ -50,13 +50,14 @@ class StoredModel:
         check_prefix(path, found)
         bare = without_prefix(found)
         original = into_original(bare)
-        self.path, self.random = path, is_marked_random(path)
+        self.path, self._metadata = path, metadata_of(path)
+        self.random = is_marked(self._metadata)
         self._tensors = {original(key): (key, header) for key, header in bare.items()}
         component, foreign = component_of(self._tensors), quantized_otherwise(bare)
         if component is None or foreign:
             raise ReportError(f"LightQuant can't compare {path}: it is {foreign.what if foreign else describe_foreign(bare)}.")
         self.component, self.factors = component.name, any(_FACTORS in key for key in bare)
-        self._naming, self._metadata, self._reader = component.naming_of(self._tensors), metadata_of(path), RowReader(0)
+        self._naming, self._reader = component.naming_of(self._tensors), RowReader(0)
         self._modules = {new: key.removesuffix(".weight") for key in self._tensors if key.endswith(".weight") for new in self._new_names(key)}
         self._last: tuple[str, Mapping[str, Layer]] = ("", {})
         self.quantized = [name for name, module in self._modules.items() if any(module + suffix in self._tensors for suffix in SCALES)]

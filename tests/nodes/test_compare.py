@@ -163,7 +163,8 @@ def test_another_quantized_model_and_itself_as_the_reference(models):
     assert max(alone) < 0.1
 
 
-def test_models_that_cant_be_compared_are_refused_before_the_second_run(models, floats):
+def test_models_that_cant_be_compared_are_refused_before_anything_runs(models, floats, monkeypatch):
+    monkeypatch.setattr(Run, "sample", lambda *_: pytest.fail("it sampled"))
     float_model = float_models.load_dit(floats["dit"])
     with pytest.raises(ReportError, match="no quantized layer"):
         compare(float_model, float_model)

@@ -179,7 +179,7 @@ def test_layers_that_only_one_side_quantizes_are_said(tmp_path, floats, quantize
     }
     found = report(small_models.save(quantized, tmp_path / "a.safetensors"), small_models.save(mixed, tmp_path / "b.safetensors"), against=source)
     assert [len(side.layers) for side in found.sides] == [20, 19]
-    assert found.notes == ("A has 1 quantized layers that are float in B, and B has 0 that are float in A.",)
+    assert found.notes == ("Layers that are quantized in A and float in B: 1; in B and float in A: 0.",)
 
 
 def test_random_weights_are_known_by_the_mark_and_by_nothing_else(tmp_path, quantized, source):
