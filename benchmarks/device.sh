@@ -13,11 +13,14 @@
 #      $d benchmarks/exactness.py --require REQUIRE --commit COMMIT --seconds 240 --out $OUT/h200_exactness.json
 #   1. carry [".gpu"], 600 s:
 #      bash benchmarks/device.sh python3 benchmarks/linear.py --require REQUIRE --commit COMMIT --seconds 430 --out $OUT/h200_linear.json
+#      (340 s of it were seen to be needed, 80 s for the checks; call 0 took 100 s behind it)
 #   2. carry [".gpu-host"], 600 s, within 30 s of the last, whose kernel packages it needs:
 #      bash benchmarks/device.sh python3 benchmarks/dit_schemes.py --comfyui /tmp/ComfyUI --commit COMMIT --seconds 560 \
 #          --out $OUT/h200_dit_schemes.json
 # Then, here: the files into benchmarks/results, python3 benchmarks/plots.py, python3 benchmarks/tables.py.
 #
+# KERNELS=none leaves the kernel packages out: for the tests, whose every test with a fresh cache would check all of them again for over a minute, and
+# for start.py, whose host memory they are not part of.
 # COMFY_KITCHEN=0.2.40 takes the kernel packages' comfy-kitchen in place of the one that ComfyUI 0.30.0 pins. BENCHMARK_ROOT: where all is unpacked.
 set -euo pipefail
 root=${BENCHMARK_ROOT:-/tmp}
@@ -73,5 +76,6 @@ if [ -n "${COMFY_KITCHEN:-}" ] && [ ! -d "$bundle/ck/comfy_kitchen-$COMFY_KITCHE
     echo "no comfy-kitchen $COMFY_KITCHEN came along" >&2
     exit 1
 fi
-export PYTHONPATH=$site:$kitchen:$root/site:$root/pack COMFYUI_PATH=$root/ComfyUI
+if [ "${KERNELS:-}" = none ]; then site=; fi
+export PYTHONPATH=${site:+$site:}$kitchen:$root/site:$root/pack COMFYUI_PATH=$root/ComfyUI
 exec "$@"

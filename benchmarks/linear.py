@@ -35,7 +35,7 @@ COMPARED_ROWS = 256
 MARLIN = "int4-g128-marlin"
 
 METHOD = (
-    "In each round every call is made once, between device events, while the device sleeps until the host has asked for all of them. "
+    "In each round every call is made once, in an order of its own, between device events, while the device sleeps until the host has asked for all. "
     "Calls go round among copies of a weight that fill {mib} MiB, so that weights come from memory and not from L2."
 )
 
@@ -81,7 +81,7 @@ class Linear:
             linear = _parts(kernel, x, self._weights.copies(kernel, self._plan.cold_bytes), self._bias)["linear"]
             ways = {label: linear}
             if label == MARLIN:
-                ways |= {ALONE: _marlin(kernel, linear, sys.maxsize), EXPANDED: _marlin(kernel, linear, 0)}
+                ways |= {ALONE: _marlin(kernel, linear, True), EXPANDED: _marlin(kernel, linear, False)}
             with self._noted(f"{label}, {self._described(rows)}, int4"):
                 _once(ways.values())
                 calls |= ways
@@ -160,12 +160,12 @@ def _parts(kernel: Kernel, x: torch.Tensor, weights: list[QuantizedWeight], bias
     return parts
 
 
-def _marlin(kernel: Kernel, linear: Call, few_rows: int) -> Call:
-    """Marlin with another number of rows up to which it multiplies itself: 0 always expands the weight."""
+def _marlin(kernel: Kernel, linear: Call, alone: bool) -> Call:
+    """Marlin made to multiply itself, or to expand the weight, whatever is faster."""
     module = sys.modules[type(kernel).__module__]
 
     def call(turn: int) -> torch.Tensor:
-        with patch.object(module, "FEW_ROWS", few_rows):
+        with patch.object(module, "is_marlins", lambda rows, weights: alone):
             return linear(turn)
 
     return call

@@ -47,7 +47,7 @@ def block_of(model: Model, rows: int) -> Block:
 
 _ROWS = (1, 16, 64, 512, 2048, 8192, 32760, 75600)
 """A modulation layer's one row, texts, and 480p and 720p of 81 frames."""
-_FEW_ROWS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
+_FEW_ROWS = (1, 8, 16, 32, 48, 64, 96, 128, 256, 512, 1024, 4096)
 
 _WAN_14B = Model("Wan 14B", 5120, 13824, _ROWS)
 
@@ -55,7 +55,7 @@ FULL = Plan(
     models=(_WAN_14B, Model("Wan 1.3B", 1536, 8960, _ROWS), Model("umt5-xxl", 4096, 10240, _ROWS[:5])),
     block=block_of(_WAN_14B, 32760),
     few_rows=_FEW_ROWS,
-    target_ms=30,
+    target_ms=24,
     cold_bytes=240 << 20,
 )
 """The encoder never sees more than some hundred rows. An H200's L2 is 60 MiB."""

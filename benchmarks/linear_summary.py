@@ -1,5 +1,6 @@
 """What the samples of benchmarks/linear.py amount to: the block's sums, ratios and int4's crossover. Standard library only."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 BF16 = "bf16"
@@ -78,4 +79,4 @@ def _total(rows: Sequence[dict], counts: Sequence[int], key: str) -> float | Non
     """The sum of a figure; None where a row has none."""
     if any(row[key] is None for row in rows):
         return None
-    return sum(count * row[key] for count, row in zip(counts, rows, strict=True))
+    return math.fsum(count * row[key] for count, row in zip(counts, rows, strict=True))  # the same in every Python, as sum is not

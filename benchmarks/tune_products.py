@@ -44,7 +44,8 @@ CANDIDATES: dict[int, tuple[Tile, ...]] = {
         Tile(128, 256, 64, 4, 8),
     ),
     512: (
-        _TMA, _TMA._replace(rows=256, columns=128), _HALF, _HALF._replace(residents=1, stages=5, warps=8), _HALF._replace(residents=0),
+        _TMA, _TMA._replace(rows=256, columns=128), _HALF, _HALF._replace(flatten=True), _HALF._replace(residents=1, stages=5, warps=8),
+        _HALF._replace(residents=0), Tile(64, 128, 128, 4, 4, parts=1, descriptors=True, residents=2, flatten=True),
         Tile(64, 128, 128, 4, 4, parts=1, descriptors=True, residents=2), Tile(64, 128, 128, 5, 4, descriptors=True, residents=0),
         Tile(64, 256, 128, 4, 4, parts=2, descriptors=True), Tile(128, 64, 128, 4, 4, descriptors=True, residents=2),
         Tile(128, 128, 128, 4, 8), Tile(128, 128, 128, 3, 4), Tile(64, 128, 128, 4, 4), Tile(128, 64, 128, 4, 4),

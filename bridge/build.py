@@ -12,7 +12,7 @@ import torch
 from comfy.supported_models_base import ClipTarget
 
 from ..errors import CheckpointError
-from ..kernels import Selection
+from ..kernels import Selections
 from ..loaders import Checkpoint
 from ..loaders.tokenizer import find_tokenizer
 from . import folders
@@ -35,10 +35,10 @@ class Built(NamedTuple):
     tokenizer: str | None = None
 
 
-def build_dit(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
+def build_dit(checkpoint: Checkpoint, selections: Selections, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
     """A MODEL. ComfyUI recognises the Wan variant by the shapes and keys."""
-    options = {"custom_operations": operations_for(selection), "dtype": dtype}
-    state_dict = _state_dict(checkpoint, selection, dtype)
+    options = {"custom_operations": operations_for(selections), "dtype": dtype}
+    state_dict = _state_dict(checkpoint, selections, dtype)
     affine_norms = take_affine_norms(state_dict)
     with _naming_the_file(checkpoint):
         patcher = comfy.sd.load_diffusion_model_state_dict(
@@ -52,12 +52,12 @@ def build_dit(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, 
     return Built(patcher, patcher, patcher.model.diffusion_model)
 
 
-def build_t5(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
+def build_t5(checkpoint: Checkpoint, selections: Selections, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
     """A CLIP of type wan."""
     found = find_tokenizer(checkpoint, tokenizer, folders.tokenizer_paths(), folders.read_spiece)
-    state_dict = _state_dict(checkpoint, selection, dtype)
+    state_dict = _state_dict(checkpoint, selections, dtype)
     with _naming_the_file(checkpoint):
-        options = {"custom_operations": operations_for(selection), "umt5xxl_model_config": _t5_config(state_dict), "dtype": dtype}
+        options = {"custom_operations": operations_for(selections), "umt5xxl_model_config": _t5_config(state_dict), "dtype": dtype}
         clip = comfy.sd.CLIP(
             ClipTarget(comfy.text_encoders.wan.WanT5Tokenizer, comfy.text_encoders.wan.te(dtype_t5=dtype)),
             embedding_directory=folder_paths.get_folder_paths("embeddings"),
@@ -71,11 +71,11 @@ def build_t5(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, t
     return Built(clip, clip.patcher, module, tokenizer=found.source)
 
 
-def build_clip(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
+def build_clip(checkpoint: Checkpoint, selections: Selections, dtype: torch.dtype, tokenizer: str | None, disable_dynamic: bool) -> Built:
     """A CLIP_VISION."""
-    state_dict = _state_dict(checkpoint, selection, dtype)
+    state_dict = _state_dict(checkpoint, selections, dtype)
     with _naming_the_file(checkpoint):
-        model = QuantizedClipVision(_clip_config(state_dict), dtype, operations_for(selection), disable_dynamic)
+        model = QuantizedClipVision(_clip_config(state_dict), dtype, operations_for(selections), disable_dynamic)
         model.load_sd(state_dict)
     return Built(model, model.patcher, model.model)
 
@@ -83,10 +83,10 @@ def build_clip(checkpoint: Checkpoint, selection: Selection, dtype: torch.dtype,
 BUILDERS: dict[str, Callable[..., Built]] = {"dit": build_dit, "t5": build_t5, "clip": build_clip}
 
 
-def _state_dict(checkpoint: Checkpoint, selection: Selection | None, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+def _state_dict(checkpoint: Checkpoint, selections: Selections, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """Float tensors as they are and quantized weights wrapped, so that shapes and dtypes read as those of the float model."""
-    weights = checkpoint.weights if selection is None else in_packing(checkpoint.weights, selection.kernel)
-    return {**checkpoint.tensors, **{f"{layer}.weight": wrap(weight, checkpoint.format, dtype) for layer, weight in weights.items()}}
+    weights = in_packing(checkpoint.weights, selections)
+    return {**checkpoint.tensors, **{f"{layer}.weight": wrap(weight, dtype) for layer, weight in weights.items()}}
 
 
 def _t5_config(tensors: Mapping[str, torch.Tensor]) -> dict[str, int]:
@@ -108,6 +108,8 @@ VIT_H_HEAD_WIDTH = 80
 
 def _clip_config(tensors: Mapping[str, torch.Tensor]) -> dict[str, object]:
     hidden, channels, patch, _ = tensors["vision_model.embeddings.patch_embedding.weight"].shape
+    if hidden % VIT_H_HEAD_WIDTH:
+        raise CheckpointError(f"LightQuant reads Wan's ViT-H alone, and this is a CLIP of width {hidden}. Load it with ComfyUI's own node.")
     positions = tensors["vision_model.embeddings.position_embedding.weight"].shape[0]
     return {
         "model_type": "clip_vision_model",

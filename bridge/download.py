@@ -3,15 +3,12 @@
 import os
 
 import comfy.model_management
-import comfy.utils
 import folder_paths
 
 from ..errors import DownloadError
 from ..loaders import catalogue, download
 from . import settings
-
-_STEPS = 1000
-"""Of the progress bar, whatever the file's size."""
+from .progress import byte_progress
 
 
 def target(name: str) -> str:
@@ -27,11 +24,11 @@ def fetch(name: str) -> str:
             "Downloading by a node is off. Turn on LightQuant > Download > Allow the download node in ComfyUI's settings "
             "(with --multi-user it stays off), or run: lightquant download"
         )
-    bar = comfy.utils.ProgressBar(_STEPS)
+    show = byte_progress()
 
     def progress(what: str, done: int, total: int) -> None:
         comfy.model_management.throw_exception_if_processing_interrupted()
         if what == download.DOWNLOADING:
-            bar.update_absolute(_STEPS * done // max(1, total))
+            show(done, total)
 
     return download.download(catalogue.published(name), os.path.dirname(target(name)), progress=progress)

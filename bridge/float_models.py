@@ -49,7 +49,7 @@ def _build_encoder(component: str, path: str, tokenizer: str | None, disable_dyn
     checkpoint = read(path, component, open_file)
     if checkpoint.format is not None:
         raise CheckpointError(f"LightQuant can't load {path} as a float model: it is stored as {checkpoint.format}. Load it with its own loader.")
-    built = BUILDERS[component](checkpoint, None, dtype_of(component, checkpoint), tokenizer, disable_dynamic)
+    built = BUILDERS[component](checkpoint, {}, dtype_of(component, checkpoint), tokenizer, disable_dynamic)
     check_keys(path, set(checkpoint.tensors), set(built.module.state_dict()))
     built.patcher.cached_patcher_init = (_encoder_patcher, (component, path, tokenizer))
     return built

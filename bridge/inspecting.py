@@ -1,7 +1,6 @@
 """The inspector's way to ComfyUI: every component's checkpoints, where it computes, its progress bar and its images."""
 
 import comfy.model_management
-import comfy.utils
 import torch
 
 from ..errors import CheckpointError
@@ -11,9 +10,7 @@ from ..reports.inspect import Inspection, inspect
 from ..reports.picture import draw
 from . import folders
 from .pages import as_image
-
-_STEPS = 1000
-"""Of the progress bar, whatever the file's size."""
+from .progress import byte_progress
 
 
 def checkpoint_names() -> list[str]:
@@ -28,13 +25,7 @@ def files_of(name: str) -> tuple[str, ...]:
 
 def inspect_checkpoint(name: str, data: bool) -> Inspection:
     """The report on a name from checkpoint_names; reading the data shows its progress and stops when the user cancels."""
-    bar = comfy.utils.ProgressBar(_STEPS) if data else None
-
-    def progress(done: int, total: int) -> None:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        bar.update_absolute(_STEPS * done // max(1, total))
-
-    return inspect(path_of(name), comfy.model_management.get_torch_device(), data, progress if data else None)
+    return inspect(path_of(name), comfy.model_management.get_torch_device(), data, byte_progress() if data else None)
 
 
 def picture_of(inspection: Inspection) -> torch.Tensor:

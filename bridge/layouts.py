@@ -7,7 +7,7 @@ import torch
 from comfy.quant_ops import QuantizedLayout, QuantizedTensor, register_layout_class
 from comfy_kitchen.tensor import BaseLayoutParams
 
-from ..formats import PACKINGS, PLAIN, Format, QuantizedWeight, packing_of
+from ..formats import PACKINGS, PLAIN, Format, QuantizedWeight, stored_as
 
 
 class FormatLayout(QuantizedLayout):
@@ -52,22 +52,32 @@ def _layout_name(format_: Format) -> str:
     return f"LightQuant:{format_.name}" + (f":{format_.packing}" if format_.packing != PLAIN else "")
 
 
-_FORMAT_NAMES = {_layout_name(format_): format_.name for format_ in PACKINGS}
+_FORMATS: dict[str, Format] = {_layout_name(format_): format_ for format_ in PACKINGS}
 
-for _format in PACKINGS:
-    register_layout_class(_layout_name(_format), type(_layout_name(_format), (FormatLayout,), {"format": _format}))
+for _name, _format in _FORMATS.items():
+    register_layout_class(_name, type(_name, (FormatLayout,), {"format": _format}))
 
 
-def wrap(weight: QuantizedWeight, format_name: str, dtype: torch.dtype) -> QuantizedTensor:
+def wrap(weight: QuantizedWeight, dtype: torch.dtype) -> QuantizedTensor:
     """The stored weight as a tensor of shape [N, K] that computes in dtype; codes and scales are taken as they are, in the packing they have."""
-    format_ = packing_of(format_name, weight)
+    format_ = stored_as(weight)
     params = FormatLayout.Params(scale=weight.scale, orig_dtype=dtype, orig_shape=format_.shape(weight))
     return QuantizedTensor(weight.data, _layout_name(format_), params)
 
 
+def is_stored(weight: torch.Tensor) -> bool:
+    """Whether a tensor is a weight in one of our formats."""
+    return isinstance(weight, QuantizedTensor) and weight._layout_cls in _FORMATS
+
+
+def format_in(weight: QuantizedTensor) -> Format:
+    """The format and packing of a wrapped weight."""
+    return _FORMATS[weight._layout_cls]
+
+
 def format_name(weight: QuantizedTensor) -> str:
     """The format of a quantized weight; for one of ComfyUI's own, its layout's name."""
-    return _FORMAT_NAMES.get(weight._layout_cls, weight._layout_cls)
+    return format_in(weight).name if is_stored(weight) else weight._layout_cls
 
 
 def nbytes(weight: QuantizedTensor) -> int:

@@ -6,31 +6,31 @@ import torch
 import torch.nn.functional as F
 from comfy.quant_ops import QuantizedTensor
 
-from ..kernels import Selection
-from .layouts import stored
+from ..kernels import Selection, Selections
+from .layouts import format_in, stored
 from .lending import lend, take_back
 
 
-def operations_for(selection: Selection | None) -> type:
-    """The class that ComfyUI builds a model's layers from, its Linear bound to this kernel (None: no weight is quantized).
+def operations_for(by_format: Selections) -> type:
+    """The class that ComfyUI builds a model's layers from, its Linear bound to these kernels.
 
     One is made per load: models share nothing through it.
     """
 
     class Operations(comfy.ops.manual_cast):
         class Linear(QuantizedLinear):
-            kernel_selection = selection
+            selections = by_format
 
     return Operations
 
 
 class QuantizedLinear(comfy.ops.manual_cast.Linear):
-    """A Linear whose weight may be quantized, and then is multiplied by the model's kernel; with a float weight it is ComfyUI's own.
+    """A Linear whose weight may be quantized, and then is multiplied by the kernel of its format; with a float weight it is ComfyUI's own.
 
     Its parameters come with the state dict: no memory is taken for them before, and a quantized weight is used where the file's mapping has it.
     """
 
-    kernel_selection: Selection
+    selections: Selections
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device=None, dtype=None):
         torch.nn.Module.__init__(self)
@@ -72,6 +72,11 @@ class QuantizedLinear(comfy.ops.manual_cast.Linear):
         destination.update(self.weight.state_dict(prefix + "weight"))
         if self.bias is not None:
             destination[prefix + "bias"] = self.bias if keep_vars else self.bias.detach()
+
+    @property
+    def kernel_selection(self) -> Selection:
+        """The kernel of a quantized weight's format."""
+        return self.selections[format_in(self.weight).name]
 
     @property
     def weight_scale(self) -> torch.Tensor:

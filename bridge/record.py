@@ -2,15 +2,30 @@
 
 from dataclasses import dataclass
 
+from ..formats import mixture
+
 ATTACHMENT = "lightquant"
 
 
 @dataclass(frozen=True)
+class KernelUse:
+    """What multiplies the layers of one format.
+
+    layers: how many there are; kernel: the scheme name of the kernel; variant: how it multiplies; why: the reason for it, in words.
+    """
+
+    format: str
+    layers: int
+    kernel: str
+    variant: str
+    why: str
+
+
+@dataclass(frozen=True)
 class ModelRecord:
-    """file: the checkpoint's path.
-    format: how its quantized weights are stored.
+    """file: the checkpoint's path, or what else it was made from; how: it was quantized, in words, where it came as floats.
     scheme: what the user asked for.
-    kernel: the scheme name of the kernel that runs; variant: how it multiplies; why: the reason, in words.
+    kernels: what runs, one for each format that its layers have.
     dtype: the compute dtype of everything else.
     quantized: names of the quantized layers; float_tensors: keys that stayed float.
     weight_bytes: what all its weights take on the device.
@@ -20,17 +35,37 @@ class ModelRecord:
 
     component: str
     file: str
-    format: str
     scheme: str
-    kernel: str
-    variant: str
-    why: str
+    kernels: tuple[KernelUse, ...]
     dtype: str
     quantized: tuple[str, ...]
     float_tensors: tuple[str, ...]
     weight_bytes: int
     tokenizer: str | None = None
+    how: str | None = None
     random: bool = False
+
+    @property
+    def format(self) -> str:
+        """How its quantized weights are stored, in words: one format, or all of a mixed file's."""
+        return mixture(use.format for use in self.kernels)
+
+    @property
+    def kernel(self) -> str:
+        """The kernels, in the order of the formats."""
+        return " + ".join(use.kernel for use in self.kernels)
+
+    @property
+    def variant(self) -> str:
+        """How they multiply."""
+        return " + ".join(use.variant for use in self.kernels)
+
+    @property
+    def why(self) -> str:
+        """Why it is these kernels; of a mixed file, by format."""
+        if len(self.kernels) == 1:
+            return self.kernels[0].why
+        return "; ".join(f"{use.format}: {use.why}" for use in self.kernels)
 
 
 def attach(patcher, record: ModelRecord) -> None:

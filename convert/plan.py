@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..errors import ConvertError
 from ..formats import ABSMAX, DTYPES, FP8_CHANNEL, Format
-from ..loaders.components import component_of
+from ..loaders.components import COMPONENTS, component_of
 from ..loaders.files import Header
 from ..loaders.foreign import describe_foreign, quantized_otherwise
 from ..loaders.scaled import SCALES, bare_name
@@ -17,6 +17,9 @@ from .stored import CORE_NAMES, Stored, packing_for, stored_parts
 
 CHUNK = 100
 """Tensors in a file of a chunked checkpoint, as in LightX2V's."""
+
+NOT_IN_CORE = ("clip",)
+"""The components whose own loader in ComfyUI takes the codes of a quantized file for its weights, without a word."""
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.")
 
@@ -79,7 +82,7 @@ def plan_of(path: str, headers: Mapping[str, Header], settings: Settings, name: 
     if scaled or quantized_otherwise(headers):
         mark = scaled[0] if scaled else "see lightquant inspect"
         raise ConvertError(f"LightQuant can't convert {path}: it is quantized already ({mark}). Take the float model.")
-    format_ = _format_for(settings)
+    format_ = _format_for(component.name, settings)
     dtype = DTYPES[settings.dtype or USUAL_DTYPE[component.name]]
     left_out = tuple(key for key in headers if is_left_out(component.name, key))
     outputs, unfit = [], {}
@@ -96,16 +99,33 @@ def plan_of(path: str, headers: Mapping[str, Header], settings: Settings, name: 
     return Plan(component.name, settings, _in_files(outputs, settings.layout, name), left_out, unfit)
 
 
-def _format_for(settings: Settings) -> Format:
+def _format_for(component: str, settings: Settings) -> Format:
     """The packing that the reader reads."""
-    if settings.reader == COMFYUI and settings.format not in CORE_NAMES:
-        raise ConvertError(
-            f"ComfyUI itself has nothing like {settings.format}, so --for {COMFYUI} can't write it. "
-            f"Take --for {LIGHTX2V}, whose files this pack reads in ComfyUI, or --format int8-channel."
-        )
+    check_reader(component, settings.format, settings.reader)
     if settings.reader == COMFYUI and settings.format == FP8_CHANNEL.name and settings.scaling != ABSMAX:
         raise ConvertError(f"ComfyUI's fp8 has one scale a tensor, which --scale {settings.scaling} does not search. Leave it at {ABSMAX}.")
     return packing_for(settings.format)
+
+
+def check_reader(component: str, format_name: str, reader: str) -> None:
+    """Raise ConvertError where the reader has nothing like a format of a component."""
+    if reader != COMFYUI:
+        return
+    if format_name not in CORE_NAMES:
+        raise ConvertError(
+            f"ComfyUI itself has nothing like {format_name}, so for {COMFYUI} it can't be written. "
+            f"Write it for {LIGHTX2V}, whose files this pack reads in ComfyUI, or take int8-channel."
+        )
+    if component in NOT_IN_CORE:
+        raise ConvertError(
+            f"ComfyUI's own loader for a {COMPONENTS[component].title} reads nothing quantized, so for {COMFYUI} it can't be written. "
+            f"Write it for {LIGHTX2V}, whose files this pack reads in ComfyUI."
+        )
+
+
+def planned(component: str, settings: Settings, outputs: list[Output], name: str) -> Plan:
+    """The plan to write these outputs, which something else has chosen. name: of the file, without its end."""
+    return Plan(component, settings, _in_files(outputs, settings.layout, name), (), {})
 
 
 def _problem(format_: Format, shape: tuple[int, ...]) -> str | None:

@@ -1,11 +1,11 @@
-"""Carries a plan out: each tensor is read, changed, quantized and written before the next one; nothing has its final name until all is whole."""
+"""Carries a plan out, a tensor at a time: read, changed, quantized, written; nothing has its final name until all is whole."""
 
 import json
 import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Protocol
 
 import torch
@@ -17,8 +17,9 @@ from ..loaders.download import free_space, readable
 from ..loaders.files import PICKLED
 from ..loaders.random_weights import MARK, is_marked_random
 from ..loaders.storage import CONFIG, FILE, INDEX, storage_of
+from .overlap import Behind, ahead
 from .plan import Output, Plan
-from .settings import SINGLE
+from .settings import SINGLE, Settings
 from .source import Source
 from .stored import SCALE, WHOLE, stored_tensors
 from .writer import SafetensorsWriter
@@ -37,6 +38,9 @@ Progress = Callable[[int, int], None]
 
 Witness = Callable[[Output, torch.Tensor, Mapping[str, torch.Tensor]], None]
 """Shown each tensor as it is quantized, on the device that computes, and what is written of it, by suffix. It keeps neither."""
+
+TensorsOf = Callable[[Output], Mapping[str, torch.Tensor]]
+"""Gives what is written of an output, by the suffix behind its layer's name."""
 
 log = logging.getLogger(__name__)
 
@@ -70,23 +74,42 @@ def run(
     changes: by what they are called in the file's metadata. force: what has that name may be replaced.
     Raises ConvertError: on what is there, too little space, a tensor with NaN or infinity, a source that changes. What was there before stays then.
     """
+    changes = changes or {}
+    with closing(ahead(lambda output: source.read(output.source), plan.outputs)) as reading:
+
+        def tensors_of(output: Output) -> Mapping[str, torch.Tensor]:
+            coming, tensor = next(reading)
+            if coming is not output:
+                raise ValueError(f"{coming.source} was read ahead, and {output.source} is written")
+            return converted(tensor, output, plan.settings, changes.values(), witness)
+
+        write(plan, target, tensors_of, _metadata(source, plan, changes), force, progress, source.check_unchanged)
+
+
+def write(
+    plan: Plan, target: str, tensors_of: TensorsOf, metadata: Mapping[str, str], force: bool, progress: Progress, finish: Callable[[], None]
+) -> None:
+    """Write what `tensors_of` gives for each output of a plan, one after the other. finish: called before anything has its final name.
+
+    Raises ConvertError as run does, and whatever the functions raise; what was there before stays then.
+    """
     with _explained(target):
         _recover(target)
     check_target(plan, target, force)
     partial = target + PARTIAL
     with _explained(target), _temporary(partial):
+        step = steps(plan, progress)
         if plan.settings.layout == SINGLE:
             (outputs,) = plan.files.values()
-            _write_file(source, plan, outputs, partial, changes or {}, _steps(plan, progress), witness)
+            _write_file(partial, outputs, tensors_of, metadata, step)
             if target.lower().endswith(PICKLED):
                 _pickle(partial)
         else:
             os.makedirs(partial)
-            steps = _steps(plan, progress)
             for name, outputs in plan.files.items():
-                _write_file(source, plan, outputs, os.path.join(partial, name), changes or {}, steps, witness)
+                _write_file(os.path.join(partial, name), outputs, tensors_of, metadata, step)
             _write_index(plan, partial)
-        source.check_unchanged()
+        finish()
         _put(partial, target)
 
 
@@ -120,7 +143,8 @@ def _check_replaceable(plan: Plan, folder: str) -> None:
         )
 
 
-def _steps(plan: Plan, progress: Progress) -> Callable[[int], None]:
+def steps(plan: Plan, progress: Progress) -> Callable[[int], None]:
+    """Takes the bytes of each output as it is done, and tells the progress."""
     done, total = 0, plan.nbytes
 
     def step(nbytes: int) -> None:
@@ -132,27 +156,25 @@ def _steps(plan: Plan, progress: Progress) -> Callable[[int], None]:
 
 
 def _write_file(
-    source: Source,
-    plan: Plan,
-    outputs: tuple[Output, ...],
-    path: str,
-    changes: Mapping[str, Change],
-    step: Callable[[int], None],
-    witness: Witness,
+    path: str, outputs: Iterable[Output], tensors_of: TensorsOf, metadata: Mapping[str, str], step: Callable[[int], None]
 ) -> None:
     entries = [(name, stored) for output in outputs for name, stored in zip(output.names, output.stored.values(), strict=True)]
-    with SafetensorsWriter(path, entries, _metadata(source, plan, changes)) as writer:
-        for output in outputs:
-            tensors = _tensors(source.read(output.source), output, plan, changes.values(), witness)
+    with SafetensorsWriter(path, entries, metadata) as writer, Behind() as behind:
+
+        def write_all(output: Output, tensors: Mapping[str, torch.Tensor]) -> None:
             for name, suffix in zip(output.names, output.stored, strict=True):
-                writer.write(name, tensors[suffix].cpu())
+                writer.write(name, tensors[suffix])
+
+        for output in outputs:
+            behind(write_all, output, {suffix: part.cpu() for suffix, part in tensors_of(output).items()})
             step(output.nbytes)
 
 
-def _tensors(tensor: torch.Tensor, output: Output, plan: Plan, changes: Iterable[Change], witness: Witness) -> dict[str, torch.Tensor]:
-    """What is written of one tensor, computed in fp32."""
-    settings = plan.settings
-    tensor = tensor.to(settings.device)
+def converted(
+    tensor: torch.Tensor, output: Output, settings: Settings, changes: Iterable[Change] = (), witness: Witness = nobody
+) -> dict[str, torch.Tensor]:
+    """What is written of one tensor, by the suffix behind its layer's name, computed in fp32. Raises ConvertError on NaN and on what overflows."""
+    tensor = tensor.to(settings.device if output.format else "cpu")  # the largest ones, embeddings, are only cast
     if tensor.is_floating_point():
         for change in changes:
             delta = change.change(output.key, tuple(tensor.shape))
@@ -163,12 +185,17 @@ def _tensors(tensor: torch.Tensor, output: Output, plan: Plan, changes: Iterable
             raise ConvertError(f"{output.source} holds NaN or infinite values, which can't be quantized. The source is damaged: fetch it again.")
     dtype = next(iter(output.stored.values())).dtype
     parts = stored_tensors(output.format, tensor, dtype, settings.reader, settings.scaling)
-    for part in (parts[suffix] for suffix in (WHOLE, SCALE) if suffix in parts):
-        if part.is_floating_point() and not bool(torch.isfinite(part).all()):
-            name = str(part.dtype).removeprefix("torch.")
-            raise ConvertError(f"{output.source} holds values that {name} can't hold. Take --dtype bf16 or fp32, or leave it float with --keep.")
+    check_held(parts, output.source)
     witness(output, tensor, parts)
     return parts
+
+
+def check_held(parts: Mapping[str, torch.Tensor], name: str) -> None:
+    """Raise ConvertError where a dtype was too short for the numbers of a tensor."""
+    for part in (parts[suffix] for suffix in (WHOLE, SCALE) if suffix in parts):
+        if part.is_floating_point() and not bool(torch.isfinite(part).all()):
+            dtype = str(part.dtype).removeprefix("torch.")
+            raise ConvertError(f"{name} holds values that {dtype} can't hold. Take --dtype bf16 or fp32, or leave it float with --keep.")
 
 
 def _pickle(path: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from io import RawIOBase
 
 import torch
 
@@ -30,13 +31,12 @@ class Source:
         header = self.headers[key]
         if header.offset is None:
             return self._pickled(header.file)[key]
-        buffer = bytearray(header.nbytes)
-        with open(header.file, "rb") as file:
+        buffer = torch.empty(header.nbytes, dtype=torch.uint8)
+        with open(header.file, "rb", buffering=0) as file:
             file.seek(header.offset)
-            if file.readinto(buffer) != header.nbytes:
+            if not _fill(memoryview(buffer.numpy()), file):
                 raise ConvertError(f"{header.file} ends before {key} does: it was changed while it was converted. Nothing was written.")
-        bytes_ = torch.frombuffer(buffer, dtype=torch.uint8) if buffer else torch.empty(0, dtype=torch.uint8)
-        return bytes_.view(header.dtype).reshape(header.shape)
+        return buffer.view(header.dtype).reshape(header.shape)
 
     def _pickled(self, file: str) -> dict[str, torch.Tensor]:
         if file not in self._open:
@@ -49,6 +49,16 @@ class Source:
         changed = [path for path in {**self._state, **now} if self._state.get(path) != now.get(path)]
         if changed:
             raise ConvertError(f"{changed[0]} was changed while it was converted. Nothing was written; start again once it is whole.")
+
+
+def _fill(buffer: memoryview, file: RawIOBase) -> bool:
+    """Whether the file has as many bytes as the buffer; Linux reads at most 2 GiB at once."""
+    while buffer:
+        count = file.readinto(buffer)
+        if not count:
+            return False
+        buffer = buffer[count:]
+    return True
 
 
 def _state(path: str) -> dict[str, tuple[int, int]]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..formats import FORMATS, FP8_CHANNEL, INT4_MARLIN, INT8_CHANNEL, Format, QuantizedWeight
+from ..formats import ABSMAX, FORMATS, FP8_CHANNEL, INT4_MARLIN, INT8_CHANNEL, Format, QuantizedWeight
 from ..formats.base import SMALLEST_AMAX
 from ..formats.e4m3 import LARGEST, round_e4m3
 from ..loaders.scaled import CORE_TAG, WORKSPACE
@@ -40,7 +40,7 @@ def stored_parts(format_: Format | None, shape: tuple[int, ...], source: torch.d
     data = format_.data_shape(tuple(shape))
     parts = {WEIGHT: Stored(format_.dtype, data)}
     if reader == COMFYUI:
-        scale = () if format_ is FP8_CHANNEL else format_.scale_shape(data)
+        scale = () if has_one_scale(reader, format_) else format_.scale_shape(data)
         return {**parts, SCALE: Stored(torch.float32, scale), CORE_TAG: Stored(torch.uint8, (len(_tag(format_)),))}
     parts[SCALE] = Stored(torch.float16 if format_ is INT4_MARLIN else torch.float32, format_.scale_shape(data))
     if format_ is INT4_MARLIN:
@@ -52,13 +52,26 @@ def stored_tensors(format_: Format | None, weight: torch.Tensor, dtype: torch.dt
     """The tensors that stored_parts announces, of a float weight."""
     if format_ is None:
         return {WHOLE: weight.to(dtype) if weight.is_floating_point() else weight}
-    one_scale = reader == COMFYUI and format_ is FP8_CHANNEL
-    stored = _one_scale(weight.float()) if one_scale else format_.quantize(weight, scaling=scaling)
-    parts = {WEIGHT: stored.data, SCALE: stored.scale}
+    return quantized_parts(format_, quantize_for(reader, format_, weight, scaling), reader)
+
+
+def quantize_for(reader: str, format_: Format, weight: torch.Tensor, scaling: str = ABSMAX) -> QuantizedWeight:
+    """A float weight in a format, as the reader has it: ComfyUI's fp8 has one scale, of no dimensions."""
+    return _one_scale(weight.float()) if has_one_scale(reader, format_) else format_.quantize(weight, scaling=scaling)
+
+
+def has_one_scale(reader: str, format_: Format) -> bool:
+    """Whether a reader has one scale for all of a weight where the format has many."""
+    return reader == COMFYUI and format_ is FP8_CHANNEL
+
+
+def quantized_parts(format_: Format, weight: QuantizedWeight, reader: str) -> dict[str, torch.Tensor]:
+    """The tensors that stored_parts announces, of a weight that is quantized as the reader has it."""
+    parts = {WEIGHT: weight.data, SCALE: weight.scale}
     if reader == COMFYUI:
         parts[CORE_TAG] = torch.tensor(list(_tag(format_)), dtype=torch.uint8)
     elif format_ is INT4_MARLIN:
-        parts[WORKSPACE] = torch.zeros(weight.shape[0] // 128 * 16, dtype=torch.int32)
+        parts[WORKSPACE] = torch.zeros(format_.shape(weight)[0] // 128 * 16, dtype=torch.int32)
     return parts
 
 

@@ -1,5 +1,7 @@
 """How a weight is stored: one file a format, all of them in one table."""
 
+from collections.abc import Iterable
+
 import torch
 
 from .base import ABSMAX, DTYPES, MSE, PLAIN, Format, QuantizedWeight
@@ -21,6 +23,22 @@ def format_of(dtype: torch.dtype, shape: tuple[int, ...], scale_shape: tuple[int
     return next((format_ for format_ in PACKINGS if format_.fits(dtype, shape, scale_shape)), None)
 
 
+def stored_as(weight: QuantizedWeight) -> Format:
+    """The format and packing of a stored weight, which its dtype and shapes tell."""
+    return format_of(weight.data.dtype, tuple(weight.data.shape), tuple(weight.scale.shape))
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of formats in the table's order, each once."""
+    names = set(names)
+    return tuple(name for name in FORMATS if name in names)
+
+
+def mixture(names: Iterable[str]) -> str | None:
+    """What a file whose layers have these formats is said to be stored as; None for none."""
+    return " + ".join(in_order(names)) or None
+
+
 def packing_of(name: str, weight: QuantizedWeight) -> Format:
     """A format in the packing that a weight of it has."""
     return next(format_ for format_ in PACKINGS if format_.name == name and format_.dtype == weight.data.dtype)
@@ -38,5 +56,5 @@ def repacked(name: str, weight: QuantizedWeight, packings: tuple[str, ...]) -> Q
 
 __all__ = [
     "ABSMAX", "DTYPES", "FORMATS", "FP8_B128", "FP8_CHANNEL", "INT4_G128", "INT4_MARLIN", "INT8_CHANNEL", "MSE", "PACKINGS", "PLAIN", "Format",
-    "QuantizedWeight", "format_of", "packing_of", "repacked",
+    "QuantizedWeight", "format_of", "in_order", "mixture", "packing_of", "repacked", "stored_as",
 ]  # fmt: skip

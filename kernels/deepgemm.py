@@ -20,6 +20,7 @@ from .foreign.kernel import ForeignKernel
 from .foreign.packages import Found, Package, find
 from .operators import MATMUL_ARGUMENTS, fake_matmul, operator
 from .quantize_groups import quantize_groups
+from .rescale import add_bias
 from .vllm import VLLM
 
 FUNCTIONS = ("fp8_gemm_nt", "gemm_fp8_fp8_bf16_nt")
@@ -39,7 +40,7 @@ def deepgemm_matmul(rows, row_scale, data, scale, bias, out_dtype):
     y = rows.new_empty((rows.shape[0], data.shape[0]), dtype=torch.bfloat16)
     module = sys.modules[_MODULE]
     getattr(module, next(name for name in FUNCTIONS if hasattr(module, name)))((rows, row_scale), (data, scale), y)
-    return (y if bias is None else y.add_(bias)).to(out_dtype)
+    return add_bias(y, bias).to(out_dtype)
 
 
 class DeepGEMM(ForeignKernel):

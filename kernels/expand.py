@@ -13,6 +13,9 @@ from .pieces import pieces
 PIECE_ELEMENTS = 1 << 24
 """A piece is at most 64 MiB in fp32; no float copy of the weight outlives its product."""
 
+ROWS_IN_MULTIPLE = 128
+"""Of outputs in a piece: of an odd number cuBLAS was seen on an H200 to sum in bf16, with an error of 0.0042."""
+
 
 def _fake(x, data, scale, bias, format_name):
     weight = QuantizedWeight(data, scale)
@@ -24,7 +27,7 @@ def expanded_linear(x: torch.Tensor, data: torch.Tensor, scale: torch.Tensor, bi
     """x [M, K] @ W.T + bias in x's dtype, W being expanded by its format in pieces of output rows."""
     weight, y = QuantizedWeight(data, scale), _fake(x, data, scale, bias, format_name)
     format_ = packing_of(format_name, weight)
-    for part in pieces(y.shape[1], max(1, PIECE_ELEMENTS // max(1, x.shape[1]))):
+    for part in pieces(y.shape[1], max(1, PIECE_ELEMENTS // (ROWS_IN_MULTIPLE * max(1, x.shape[1]))) * ROWS_IN_MULTIPLE):
         piece = format_.dequantize(weight, x.dtype, part)
         y[:, part] = F.linear(x, piece, None if bias is None else bias[part].to(x.dtype))
     return y

@@ -46,7 +46,9 @@ class Kitchen(Kernel):
         return Rows(x, None)
 
     def activations(self, rows: Rows) -> torch.Tensor:
-        return floats(Rows(*importlib.import_module("comfy_kitchen").quantize_int8_rowwise(rows.values)))
+        found = floats(Rows(*importlib.import_module("comfy_kitchen").quantize_int8_rowwise(rows.values)))
+        # It makes codes of -128 of an fp16 row of zeros, with a scale of 1e-30 (seen on an H200); the product's dtype rounds that to zero.
+        return found.masked_fill_((rows.values == 0).all(dim=1, keepdim=True), 0)
 
     def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
         return kitchen_linear(rows.values, weight.data, weight.scale, bias).to(out_dtype)

@@ -25,9 +25,9 @@ from .sgl import SGL, libraries
 from .vllm import LIBRARIES as VLLM_LIBRARIES
 from .vllm import VLLM
 
-FEW_ROWS = 256
-"""Up to so many rows Marlin multiplies; more pay for expanding the weight first. Estimated for an H200, to be replaced by what benchmarks/linear.py
-measures there."""
+FEW_ROWS, FEWEST_WEIGHTS = 64, 48 << 20
+"""Marlin multiplies up to so many rows by at least so many weights; elsewhere expanding the weight first is faster. Measured on an H200: with weights
+of 5120 x 13824 Marlin wins up to 64 rows, with those of 5120 x 5120 and smaller ones never (benchmarks/linear.py)."""
 
 LARGEST = 2.0**-5
 """Rows are scaled to below this: a product of 13824 inputs then overflows fp16 only with weights above 150."""
@@ -47,10 +47,10 @@ _MANY_ROWS = triton_int4.VARIANTS[0]
 
 
 def to_fp16(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """fp16 rows below LARGEST in magnitude and the fp32 powers of two [M, 1] that they were divided by. NaN and infinity stay visible."""
+    """Contiguous fp16 rows below LARGEST in magnitude and the fp32 powers of two [M, 1] that they were divided by. NaN and infinity stay visible."""
     amax = x.abs().amax(dim=1, keepdim=True).float()
     power = (amax.view(torch.int32) & _EXPONENT).view(torch.float32).clamp(min=2.0**-100) * (2 / LARGEST)
-    return (x.float() / power).half(), power
+    return (x.float() / power).half().contiguous(), power
 
 
 def is_grouped(name: str) -> bool:
@@ -103,6 +103,11 @@ PROVIDERS: dict[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.
 """What multiplies fp16 rows [M, K] with codes and scales in Marlin's packing, into fp16 [M, N]."""
 
 
+def is_marlins(rows: int, weights: int) -> bool:
+    """Whether Marlin's own product is the faster way for so many rows and weights."""
+    return rows <= FEW_ROWS and weights >= FEWEST_WEIGHTS
+
+
 def _fake(x, data, scale, bias, provider):
     return x.new_empty((x.shape[0], scale.shape[1]))
 
@@ -110,7 +115,8 @@ def _fake(x, data, scale, bias, provider):
 @operator("marlin_linear(Tensor x, Tensor data, Tensor scale, Tensor? bias, str provider) -> Tensor", _fake)
 def marlin_linear(x: torch.Tensor, data: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None, provider: str) -> torch.Tensor:
     """x [M, K] @ W.T + bias in x's dtype, by a provider or, where rows are many and Triton works, by the expanded weight."""
-    if x.shape[0] > FEW_ROWS and x.dtype is not torch.float32 and _MANY_ROWS.is_supported(x.device)[0]:
+    is_float = x.dtype is torch.float32
+    if not is_float and not is_marlins(x.shape[0], x.shape[1] * scale.shape[1]) and _MANY_ROWS.is_supported(x.device)[0]:
         return _MANY_ROWS.matmul(Rows(x, None), QuantizedWeight(data, scale), bias, x.dtype)
     values, power = to_fp16(x)
     y = PROVIDERS[provider](values, data, scale).float() * power

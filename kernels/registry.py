@@ -1,6 +1,6 @@
 """Which kernels there are, which of them run on a device, and why the others don't."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -58,6 +58,10 @@ class Selection(NamedTuple):
     def for_rows(self, rows: int, weight: QuantizedWeight, dtype: torch.dtype) -> Kernel:
         """Whichever of the two multiplies so many rows of a dtype with the weight."""
         return self.kernel if rows > 0 and self.kernel.takes(rows, weight, dtype)[0] else self.fallback
+
+
+Selections = Mapping[str, Selection]
+"""Format -> the kernel for the layers of a model that are stored so. Empty where none is quantized."""
 
 
 def check_all(device: torch.device) -> dict[str, Finding]:

@@ -26,6 +26,13 @@ def rescale(products: torch.Tensor, row_scale: torch.Tensor | None, column_scale
     out.copy_(scaled if bias is None else scaled.add_(bias))
 
 
+def add_bias(products: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """Products [M, N] with bias [N] added in place: torch's own sum was seen on an H200 to take three times as long as the bytes need."""
+    if bias is not None:
+        rescale(products, None, products.new_ones((products.shape[1], 1), dtype=torch.float32), bias, products)
+    return products
+
+
 @once
 def triton_rescale(device: torch.device) -> ModuleType | None:
     """The module of Triton kernels, or None where its epilogue does not work; the log says why, once."""

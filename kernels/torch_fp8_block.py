@@ -11,6 +11,7 @@ from .expand import Expanded
 from .foreign.packages import TORCH
 from .operators import MATMUL_ARGUMENTS, fake_matmul, operator
 from .quantize_groups import ROWS_IN_MULTIPLE, quantize_groups
+from .rescale import add_bias
 
 
 @operator("fp8_block_matmul" + MATMUL_ARGUMENTS, fake_matmul)
@@ -25,7 +26,7 @@ def fp8_block_matmul(rows, row_scale, data, scale, bias, out_dtype):
         rows = F.pad(rows.view(torch.uint8), (0, 0, 0, added)).view(rows.dtype)
         row_scale = row_scale.as_strided((count + added, row_scale.shape[1]), (1, count + added))
     y = torch._scaled_mm(rows, data.t(), row_scale, scale.t(), out_dtype=torch.bfloat16)[:count]
-    return (y if bias is None else y.add_(bias)).to(out_dtype)
+    return add_bias(y, bias).to(out_dtype)
 
 
 class BlockWise(Kernel):

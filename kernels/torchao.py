@@ -50,7 +50,7 @@ def _configuration(device: torch.device):
     """Tiles for Hopper's tensor cores and shared memory (measured on an H200), or such as fit every GPU from sm_80."""
     triton = importlib.import_module("triton")
     if (9, 0) <= capability(device) < (11, 0):
-        return triton.Config({"BLOCK_M": 128, "BLOCK_N": 256, "BLOCK_K": 128, "GROUP_M": 8}, num_stages=3, num_warps=8)
+        return triton.Config({"BLOCK_M": 128, "BLOCK_N": 128, "BLOCK_K": 128, "GROUP_M": 8}, num_stages=3, num_warps=4)
     return triton.Config({"BLOCK_M": 128, "BLOCK_N": 128, "BLOCK_K": 64, "GROUP_M": 8}, num_stages=3, num_warps=8)
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 
 from ..errors import CheckpointError
-from ..formats import PACKINGS, Format, QuantizedWeight, format_of
+from ..formats import PACKINGS, Format, QuantizedWeight, format_of, in_order, mixture, stored_as
 from ..schemes import schemes_of
 from .blocks import absent_blocks, promised_depth
 from .components import COMPONENTS, component_of
@@ -30,17 +30,25 @@ class Checkpoint:
 
     weights: the quantized weights by layer name (no ".weight"), as stored; scales as the format keeps them.
     tensors: every other tensor by key.
-    format: the name of the quantized weights' format; None if there are none.
     spiece: the tokenizer, if the file carries one (uint8).
     """
 
     path: str
     component: str
-    format: str | None
     weights: Mapping[str, QuantizedWeight]
     tensors: Mapping[str, torch.Tensor]
     metadata: Mapping[str, str]
     spiece: torch.Tensor | None = None
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The names of the formats that its layers have, in the table's order."""
+        return in_order(stored_as(weight).name for weight in self.weights.values())
+
+    @property
+    def format(self) -> str | None:
+        """The same in words; None where nothing is quantized."""
+        return mixture(self.formats)
 
 
 def read(path: str, component: str, open_file: Opener) -> Checkpoint:
@@ -48,8 +56,12 @@ def read(path: str, component: str, open_file: Opener) -> Checkpoint:
 
     Raises CheckpointError where the file can't be read, is another model, is not quantized in a format of the pack, or is damaged.
     """
+    return described(path, component, *open_storage(path, open_file))
+
+
+def described(path: str, component: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> Checkpoint:
+    """The checkpoint that these tensors, in a file's names, are. path: where they come from, for the errors. Raises CheckpointError as read does."""
     expected = COMPONENTS[component]
-    tensors, metadata = open_storage(path, open_file)
     check_prefix(path, tensors)
     tensors = without_prefix(tensors)
     naming = expected.naming_of(tensors)
@@ -65,25 +77,26 @@ def read(path: str, component: str, open_file: Opener) -> Checkpoint:
         tensors = naming.rename(to_row_scales(tensors, metadata or {}))
     check_blocks(path, tensors)
     with _naming(path):
-        format_name, weights = _take_weights(tensors)
-    return Checkpoint(path, component, format_name, weights, tensors, dict(metadata or {}), spiece)
+        weights = _take_weights(tensors)
+    return Checkpoint(path, component, weights, tensors, dict(metadata or {}), spiece)
 
 
-def not_quantized(checkpoint: Checkpoint) -> CheckpointError:
+def not_quantized(path: str, component: str) -> CheckpointError:
     """The error for a float file where a quantized one is needed."""
-    component = COMPONENTS[checkpoint.component]
+    known = COMPONENTS[component]
     return _error(
-        checkpoint.path,
-        f"it is a {component.title} that is not quantized: none of its weights has a scale. Load it with ComfyUI's own node "
-        f'"{component.float_loader}", or pick one of LightX2V\'s fp8 or int8 files.',
+        path,
+        f"it is a {known.title} that is not quantized: none of its weights has a scale. Pick a scheme to quantize it while it loads, load it with "
+        f'ComfyUI\'s own node "{known.float_loader}", or pick one of LightX2V\'s fp8 or int8 files.',
     )
 
 
 def scheme_does_not_fit(checkpoint: Checkpoint, scheme: str, scheme_format: str) -> str:
-    """The text for a scheme whose format is not the file's: names both and the schemes that do fit."""
+    """The text for a scheme whose format no layer of the file has: names both and the schemes that do fit."""
+    fitting = [name for format_name in checkpoint.formats for name in schemes_of(format_name)]
     return (
         f"{os.path.basename(checkpoint.path)} is stored as {checkpoint.format}, but the scheme {scheme} reads {scheme_format}. "
-        f"Schemes that fit this file: {', '.join(schemes_of(checkpoint.format))}; or pick auto."
+        f"Schemes that fit this file: {', '.join(fitting)}; or pick auto."
     )
 
 
@@ -133,8 +146,8 @@ def _format_of_layer(data: torch.Tensor, scale: torch.Tensor | None) -> Format |
     return None if scale is None else format_of(data.dtype, tuple(data.shape), tuple(scale.shape))
 
 
-def _take_weights(tensors: dict[str, torch.Tensor]) -> tuple[str | None, dict[str, QuantizedWeight]]:
-    """Move the quantized weights and their scales out of tensors; each is checked against the file's one format."""
+def _take_weights(tensors: dict[str, torch.Tensor]) -> dict[str, QuantizedWeight]:
+    """Move the quantized weights and their scales out of tensors; each has a format of its own, and is checked against it."""
     coded = {format_.dtype for format_ in PACKINGS}
     names = [key.removesuffix(".weight") for key, tensor in tensors.items() if key.endswith(".weight") and tensor.dtype in coded]
     layers = {name: _format_of_layer(tensors[f"{name}.weight"], tensors.get(f"{name}.weight_scale")) for name in names}
@@ -143,9 +156,6 @@ def _take_weights(tensors: dict[str, torch.Tensor]) -> tuple[str | None, dict[st
         # A layer that fits nothing is called damaged in the words of the others' format.
         same = [format_ for format_ in PACKINGS if format_.dtype == tensors[f"{name}.weight"].dtype]
         layers[name] = layers[name] or max(same, key=lambda format_: fitting[format_])
-    formats = {format_.name for format_ in layers.values()}
-    if len(formats) > 1:
-        raise CheckpointError(f"its layers are stored in several formats ({', '.join(sorted(formats))}), and this version reads one a file")
     if layers and not any(key.endswith(".weight_scale") for key in tensors):
         raise CheckpointError(
             f"its {len(layers)} 8-bit weights have no scales: it is a plain cast of a float model, not one of LightX2V's quantized files. "
@@ -161,4 +171,4 @@ def _take_weights(tensors: dict[str, torch.Tensor]) -> tuple[str | None, dict[st
     orphans = sorted(key for key in tensors if key.endswith(".weight_scale"))
     if orphans:
         raise CheckpointError(f"it has scales without a quantized weight: {', '.join(orphans[:5])}. Download or convert the file again.")
-    return next(iter(formats), None), weights
+    return weights

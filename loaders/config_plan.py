@@ -69,7 +69,7 @@ def _locate(part: Part, configuration: Configuration, places: Places) -> Located
     if part.asked:
         file = _resolve(part.asked, part.component, configuration, places)
         identity = identify_path(file.path) if file.path and not part.quantized else None
-        return LocatedPart(part, file, AUTO if identity and identity.format else part.scheme)
+        return LocatedPart(part, file, AUTO if identity and identity.formats else part.scheme)
     return LocatedPart(part, _discover(part, places), part.scheme)
 
 

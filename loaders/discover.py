@@ -22,8 +22,8 @@ def find(component: str, formats: Sequence[str], paths: Sequence[str], folders: 
     """
     models = [path for path in paths if os.path.isdir(path) or path.lower().endswith(SAFETENSORS + PICKLED)]
     known = {path: identity for path in models if (identity := identify_path(path)) and identity.component == component}
-    same = {path: identity.format for path, identity in known.items() if expert in (None, expert_of(path))}
-    fitting = one_of_each(component, {path: format_name for path, format_name in same.items() if format_name in formats})
+    same = {path: identity for path, identity in known.items() if expert in (None, expert_of(path))}
+    fitting = one_of_each(component, {path: identity.format for path, identity in same.items() if identity.is_read_as(formats)})
     if len(fitting) == 1:
         return fitting[0]
     title = f"{expert}-noise {COMPONENTS[component].title}" if expert else COMPONENTS[component].title
@@ -32,7 +32,7 @@ def find(component: str, formats: Sequence[str], paths: Sequence[str], folders: 
         is_pair = not expert and {expert_of(path) for path in fitting} == {HIGH, LOW}
         then = "Load a high-noise and a low-noise expert with the pair's node." if is_pair else "Pick one of them as the checkpoint."
         raise DiscoveryError(f"{wanted} and found {len(fitting)}: {', '.join(sorted(fitting))}. {then}")
-    others = [f"{os.path.basename(path)} ({format_name or 'not quantized'})" for path, format_name in same.items()]
+    others = [f"{os.path.basename(path)} ({identity.format or 'not quantized'})" for path, identity in same.items()]
     seen = f"of that model there is only: {', '.join(sorted(others))}" if others else f"none of the {len(models)} model files there is that model"
     raise DiscoveryError(f"{wanted} and found none; {seen}. Put the file into one of these folders and refresh the list (R), or pick a checkpoint.")
 

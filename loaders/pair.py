@@ -6,6 +6,7 @@ import re
 from ..errors import CheckpointError
 from .checkpoint import without_prefix
 from .names import expert_of
+from .scaled import logical_shape
 from .storage import headers
 from .wan_folder import HIGH, LOW
 
@@ -43,7 +44,7 @@ def check_pair(high: str, low: str) -> None:
 
 def _shapes(path: str) -> dict[str, tuple[int, ...]]:
     tensors = without_prefix(headers(path))
-    return {key: header.shape for key, header in tensors.items() if key.endswith(("weight", "modulation"))}
+    return {key: logical_shape(tensors, key) for key in tensors if key.endswith(("weight", "modulation"))}
 
 
 def _exchanged(name: str, expert: str) -> str:

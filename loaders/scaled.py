@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 
 from ..errors import CheckpointError
-from ..formats import PACKINGS, format_of
+from ..formats import PACKINGS, Format, format_of, in_order
 from .files import Header
 
 SCALES = (".weight_scale", ".scale_weight")
@@ -37,16 +37,23 @@ def bare_name(key: str) -> str:
     return next((key[len(prefix) :] for prefix in PREFIXES if key.startswith(prefix)), key)
 
 
-def stored_format(tensors: Mapping[str, torch.Tensor | Header]) -> str | None:
-    """The name of the one format that the weights with a scale are stored in; None if there are none, or none of ours.
+def stored_formats(tensors: Mapping[str, torch.Tensor | Header]) -> tuple[str, ...]:
+    """The names of the formats that the weights with a scale are stored in; none if there are no scales, or others than ours.
 
     A layer whose scale has the shape of no format is damaged, which is not for here to say.
     """
     layers = [layer for layer in _scaled_layers(tensors) if layer + ".weight" in tensors]
-    formats = {_format_of(tensors, layer) for layer in layers} - {None}
-    found = formats.pop() if len(formats) == 1 else None
-    dtypes = {format_.dtype for format_ in PACKINGS if format_.name == found}
-    return found if all(tensors[layer + ".weight"].dtype in dtypes for layer in layers) else None
+    found = {format_.name for layer in layers if (format_ := _format_of(tensors, layer))}
+    dtypes = {format_.dtype for format_ in PACKINGS if format_.name in found}
+    return in_order(found) if all(tensors[layer + ".weight"].dtype in dtypes for layer in layers) else ()
+
+
+def logical_shape(tensors: Mapping[str, torch.Tensor | Header], key: str) -> tuple[int, ...]:
+    """The shape of a tensor's numbers, which a format may pack."""
+    layer, shape = key.removesuffix(".weight"), tuple(tensors[key].shape)
+    is_scaled = key.endswith(".weight") and any(layer + suffix in tensors for suffix in SCALES)
+    found = _format_of(tensors, layer) if is_scaled else None
+    return found.shape_of(shape) if found else shape
 
 
 def to_row_scales(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> dict[str, torch.Tensor]:
@@ -65,13 +72,12 @@ def to_row_scales(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, st
     return kept
 
 
-def _format_of(tensors: Mapping[str, torch.Tensor | Header], layer: str) -> str | None:
+def _format_of(tensors: Mapping[str, torch.Tensor | Header], layer: str) -> Format | None:
     weight = tensors[layer + ".weight"]
     scale = next(tuple(tensors[layer + suffix].shape) for suffix in SCALES if layer + suffix in tensors)
     if math.prod(scale) == 1:
         scale = (weight.shape[0], 1)  # as to_row_scales makes it
-    found = format_of(weight.dtype, tuple(weight.shape), scale)
-    return found and found.name
+    return format_of(weight.dtype, tuple(weight.shape), scale)
 
 
 def _scaled_layers(keys: Iterable[str]) -> list[str]:

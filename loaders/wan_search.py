@@ -6,7 +6,7 @@ from ..errors import DiscoveryError
 from .components import COMPONENTS
 from .discover import one_of_each
 from .files import SAFETENSORS
-from .identity import Identity, identify_path
+from .identity import identify_path
 from .names import expert_of
 from .storage import fold_parts
 from .wan_folder import ENCODER_FILES, ORDER, SIGNS, places_in
@@ -56,9 +56,11 @@ def _dits(folder: str, format_name: str | None, expert: str | None, others: list
         for path in (path for place in group for path in _candidates(place)):
             identity = identify_path(path)
             found = expert_of(path)
-            if identity == Identity(DIT, format_name) and found == expert:
-                fitting[path] = format_name
-            elif identity and identity.component == DIT:
+            if identity is None or identity.component != DIT:
+                continue
+            if found == expert and (identity.is_read_as([format_name]) if format_name else not identity.formats):
+                fitting[path] = identity.format
+            else:
                 noise = f", {found}-noise expert" if found else ""
                 others.append(f"{os.path.relpath(path, os.path.dirname(folder))} ({identity.format or 'not quantized'}{noise})")
         if fitting:

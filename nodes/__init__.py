@@ -10,7 +10,9 @@ from .inspect import Inspect
 from .kernels import Kernels
 from .loaders import LoadCLIP, LoadDiT, LoadT5
 from .pair import LoadDiTPair
+from .quantize import Quantize
 from .report import Report
+from .save import Save
 
 
 class LightQuantExtension(ComfyExtension):
@@ -20,7 +22,7 @@ class LightQuantExtension(ComfyExtension):
         register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, Inspect, Report, Compare, Kernels, FromConfig, Download]
+        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, Quantize, Save, Inspect, Report, Compare, Kernels, FromConfig, Download]
 
 
 __all__ = ["LightQuantExtension"]

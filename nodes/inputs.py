@@ -9,6 +9,10 @@ FIND = "find it"
 SUBSTITUTE, STOP = "substitute", "stop"
 
 
+ANY_MODEL = (io.Model, io.Clip, io.ClipVision)
+"""The types of what can be quantized."""
+
+
 def scheme() -> io.Combo.Input:
     return io.Combo.Input("scheme", options=[AUTO, *SCHEMES], default=AUTO, tooltip="auto: the fastest kernel for this GPU and file.")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..formats import FORMATS
+from ..formats import mixture
 from ..loaders.blocks import promised_depth
 from ..loaders.checkpoint import without_prefix
 from ..loaders.components import COMPONENTS
@@ -32,9 +32,10 @@ class Inspection:
     """A checkpoint, described.
 
     kind, files: how it lies on disk; bytes: of all files; component, title: what it is, None and a noun phrase if it is none of the pack's;
-    format: the format of its quantized weights, None if there are none of the pack's; parameters: None where they can't be counted;
+    format: of its quantized weights, or all of a mixed file's, None if there are none of the pack's; parameters: None where they can't be counted;
     precisions: tensors and bytes by dtype; kinds: bytes by kind of tensor; notes: what is odd or worth knowing, from the headers;
-    schemes: every scheme, whether it reads the file and runs on `device`; data: what the tensors hold, None unless they were read.
+    auto: what `auto` runs on `device` for each format; schemes: every scheme, whether it reads the file and runs there;
+    data: what the tensors hold, None unless they were read.
     """
 
     path: str
@@ -54,7 +55,7 @@ class Inspection:
     notes: tuple[str, ...]
     metadata: Mapping[str, str]
     device: str
-    auto: str | None
+    auto: Mapping[str, str]
     schemes: tuple[Runs, ...]
     data: DataReport | None
 
@@ -77,7 +78,7 @@ def inspect(path: str, device: torch.device, data: bool = False, progress: Progr
     storage, found = storage_of(path), headers(path)
     identity, bare = identify(found), without_prefix(found)
     family = family_of(identity.component, bare) if identity else None
-    format_name = identity.format if identity and not quantized_otherwise(bare) else None
+    formats = identity.formats if identity and not quantized_otherwise(bare) else ()
     return Inspection(
         path=path,
         kind=storage.kind,
@@ -86,18 +87,18 @@ def inspect(path: str, device: torch.device, data: bool = False, progress: Progr
         component=identity.component if identity else None,
         title=COMPONENTS[identity.component].title if identity else describe_foreign(bare),
         family=family,
-        format=format_name,
+        format=mixture(formats),
         parameters=layers.parameters_of(bare),
         tensors=len(found),
         precisions=_precisions(found),
         kinds=layers.bytes_by_kind(bare),
         blocks=layers.blocks_of(bare),
         layers=layers.layers_of(bare),
-        notes=(*notes_on(bare, len(found) - len(bare)), *(damage_in(bare, format_name) if family else ()), *_too_short(storage, family)),
+        notes=(*notes_on(bare, len(found) - len(bare)), *(damage_in(bare, formats) if family else ()), *_too_short(storage, family)),
         metadata=_metadata(path),
         device=device_name(device),
-        auto=auto_takes(format_name, device).said if format_name in FORMATS else None,
-        schemes=schemes_for(format_name, device),
+        auto={name: auto_takes(name, device).said for name in formats},
+        schemes=schemes_for(formats, device),
         data=check(bare, progress) if data else None,
     )
 

@@ -1,8 +1,7 @@
 """What a file's headers show that a user should know."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from ..formats import FORMATS
 from ..loaders.blocks import absent_blocks
 from ..loaders.checkpoint import SPIECE
 from ..loaders.files import Header
@@ -39,13 +38,13 @@ def _others(count: int) -> list[str]:
     return [f"{count} more tensors lie in the file beside this model's"] if count else []
 
 
-def damage_in(tensors: Headers, format_name: str | None) -> list[str]:
-    """What no loader can mend in a component. format_name: one of the pack's, or None."""
+def damage_in(tensors: Headers, formats: Sequence[str]) -> list[str]:
+    """What no loader can mend in a component. formats: those of its layers that are the pack's."""
     weights = {key: tensors.get(key.removesuffix(end) + ".weight") for key in tensors for end in layers.SCALES if key.endswith(end)}
     orphans = [key for key, weight in weights.items() if weight is None]
     misshapen = [
         key for key, weight in weights.items()
-        if weight and format_name in FORMATS and layers.granularity(weight.shape, tensors[key].shape) == layers.UNKNOWN
+        if weight and formats and layers.granularity(weight.shape, tensors[key].shape) == layers.UNKNOWN
     ]  # fmt: skip
     said = {"blocks are absent": absent_blocks(tensors), "scales have no weight": orphans, "scales don't have the shape of their weight": misshapen}
     return [f"{len(names)} {what}: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" for what, names in said.items() if names]

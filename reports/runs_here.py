@@ -1,5 +1,6 @@
 """Which schemes can run a file on a device, and why the others can't."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from ..schemes import SCHEMES
 
 
 class Runs(NamedTuple):
-    """scheme, format: a row of the table; fits: whether it reads the file; runs: whether it also runs here; why: the reason for either.
+    """scheme, format: a row of the table; fits: whether it reads layers of the file; runs: whether it also runs here; why: the reason for either.
 
     hardware: what it can run on at all.
     """
@@ -22,10 +23,10 @@ class Runs(NamedTuple):
     hardware: str
 
 
-def schemes_for(format_name: str | None, device: torch.device) -> tuple[Runs, ...]:
-    """Every scheme, those of the file's format first. format_name: None where no scheme can read the file."""
+def schemes_for(formats: Sequence[str], device: torch.device) -> tuple[Runs, ...]:
+    """Every scheme, those of the file's formats first. formats: empty where no scheme can read the file."""
     verdicts = report(device)
-    rows = [_row(name, format_name, *verdicts[name]) for name in SCHEMES]
+    rows = [_row(name, formats, *verdicts[name]) for name in SCHEMES]
     return tuple(sorted(rows, key=lambda row: not row.fits))
 
 
@@ -34,8 +35,8 @@ def device_name(device: torch.device) -> str:
     return f"{torch.cuda.get_device_name(device)} ({device})" if device.type == "cuda" else str(device)
 
 
-def _row(name: str, format_name: str | None, supported: bool, reason: str) -> Runs:
+def _row(name: str, formats: Sequence[str], supported: bool, reason: str) -> Runs:
     scheme = SCHEMES[name]
-    if scheme.format != format_name:
+    if scheme.format not in formats:
         return Runs(name, scheme.format, False, False, f"reads {scheme.format}", scheme.runs_on)
     return Runs(name, scheme.format, True, supported, reason, scheme.runs_on)

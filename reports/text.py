@@ -76,7 +76,8 @@ def _schemes(inspection: Inspection) -> list[str]:
     for row in inspection.schemes:
         if not row.fits:
             others.setdefault(row.format, []).append(row.scheme)
-    lines = [f"auto takes {inspection.auto}"] if inspection.auto else ["none: no scheme reads this file as it is"]
+    lines = [f"auto takes {said}" if len(inspection.auto) == 1 else f"auto takes for {name} {said}" for name, said in inspection.auto.items()]
+    lines = lines or ["none: no scheme reads this file as it is"]
     cells: list[tuple[str, ...]] = []
     for row in fitting:
         cells += [(row.scheme, "runs" if row.runs else "can't", row.why)] + ([] if row.runs else [("", "", f"hardware: {row.hardware}")])

@@ -7,7 +7,7 @@ nearly equal, a scale applied to the wrong row would hardly show.
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -135,16 +135,36 @@ def clip(width: int = IMAGE_WIDTH, mlp: int = 512, layers: int = 3, image: int =
 
 def quantized(tensors: Mapping[str, torch.Tensor], component: str, format_name: str, dtype: torch.dtype = torch.float32) -> Tensors:
     """The tensors as LightX2V's converter would write them: quantized weights with fp32 scales, the rest in dtype."""
-    format_ = FORMATS[format_name]
+    return mixed(tensors, component, lambda key: format_name, dtype)
+
+
+def mixed(tensors: Mapping[str, torch.Tensor], component: str, format_of: Callable[[str], str | None], dtype: torch.dtype = torch.float32) -> Tensors:
+    """The same with a format for each weight: format_of tells it by the weight's key, None where it stays float."""
     out: Tensors = {}
     for key, tensor in tensors.items():
-        if tensor.ndim == 2 and re.fullmatch(QUANTIZED[component], key):
+        format_name = format_of(key) if tensor.ndim == 2 and re.fullmatch(QUANTIZED[component], key) else None
+        if format_name:
+            format_ = FORMATS[format_name]
             stored = format_.quantize(tensor)
             out[key] = stored.data
             out[key.removesuffix(".weight") + format_.keys["scale"]] = stored.scale
         else:
             out[key] = tensor.to(dtype)
     return out
+
+
+FORMAT_OF_LAYER = {
+    r"\bq\b|to_qkv|ffn\.0|mlp\.0|gate": "fp8-channel",
+    r"\bk\b|ffn\.2|mlp\.2|fc1": "int8-channel",
+    r"\bv\b|proj|fc2": "fp8-b128",
+    r"\.0\..*\bo\b": "int4-g128",
+}
+"""Of a model that has every format and layers that stay float: what a key holds -> its format, the first that fits."""
+
+
+def of_all_formats(key: str) -> str | None:
+    """For mixed: every format in one model, and some layers float."""
+    return next((name for pattern, name in FORMAT_OF_LAYER.items() if re.search(pattern, key)), None)
 
 
 def save(tensors: Mapping[str, torch.Tensor], path: Path) -> Path:

@@ -7,13 +7,32 @@ from dataclasses import dataclass, field
 
 import torch
 from lightquant.bridge.linear import QuantizedLinear
-from lightquant.formats import QuantizedWeight, repacked
+from lightquant.formats import QuantizedWeight, repacked, stored_as
 from lightquant.kernels import reference
 from lightquant.loaders import Checkpoint
 from torch.utils._python_dispatch import TorchDispatchMode
 
 QUANTIZERS = ("quantize_rows", "quantize_groups")
 """The pack's operators that are no products."""
+
+
+PLAIN_SCHEMES = {"fp8-channel": "fp8-torch", "int8-channel": "int8-torch", "int4-g128": "int4-g128-torch", "fp8-b128": "fp8-b128-torch"}
+"""Format -> a scheme of it that runs everywhere."""
+
+
+def tensors_of(model) -> dict[str, torch.Tensor]:
+    """Codes, scales and the rest of a MODEL, CLIP or CLIP_VISION, by their names in ComfyUI's model."""
+    return getattr(model, "patcher", model).model.state_dict()
+
+
+def assert_same(model, other) -> None:
+    """Fail unless two quantized models have the same tensors to the last bit."""
+    ours, theirs = tensors_of(model), tensors_of(other)
+    assert ours.keys() == theirs.keys()
+    assert any(key.endswith("weight_scale") for key in ours)
+    for key, tensor in ours.items():
+        assert (tensor.dtype, tensor.shape) == (theirs[key].dtype, theirs[key].shape), key
+        assert torch.equal(tensor.reshape(-1).view(torch.uint8), theirs[key].reshape(-1).view(torch.uint8)), key
 
 
 def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -59,9 +78,11 @@ def watching(module: torch.nn.Module, checkpoint: Checkpoint) -> Iterator[Watch]
     def hook(name: str, layer: QuantizedLinear):
         def compare(_, inputs, output) -> None:
             x, bias = inputs[0], checkpoint.tensors.get(name + ".bias")
-            stored = repacked(checkpoint.format, checkpoint.weights[name], layer.kernel_selection.kernel.packings)
+            format_name = stored_as(checkpoint.weights[name]).name
+            selection = layer.selections[format_name]
+            stored = repacked(format_name, checkpoint.weights[name], selection.kernel.packings)
             weight = QuantizedWeight(*(part.to(x.device) for part in stored))
-            kernel = layer.kernel_selection.for_rows(x.numel() // x.shape[-1], weight, x.dtype)
+            kernel = selection.for_rows(x.numel() // x.shape[-1], weight, x.dtype)
             # A bias is no quantized operand: it is in the model's compute dtype, as in ComfyUI's own models.
             expected = reference.linear(kernel, x, weight, None if bias is None else bias.to(x.device, layer.weight.dtype))
             error = reference.relative_error(output, expected)

@@ -57,9 +57,8 @@ _SM80 = (_FEW, _SOME, Rule(Tile(128, 128, 128, 3, 8), rows=MANY), Rule(Tile(128,
 
 _SM90 = (
     Rule(Tile(64, 64, 256, 4, 4, descriptors=True), rows=SOME),
-    Rule(Tile(128, 128, 128, 3, 4, parts=2, descriptors=True, residents=2), rows=MANY),
-    Rule(Tile(128, 256, 128, 4, 8, parts=2, descriptors=True)),
-    _SOME, Rule(Tile(128, 128, 128, 4, 8), rows=MANY), Rule(Tile(128, 256, 128, 3, 8)),
+    Rule(Tile(128, 128, 128, 3, 4, parts=2, descriptors=True, residents=2, flatten=True)),
+    _SOME, Rule(Tile(128, 128, 128, 3, 8)),
 )  # fmt: skip
 
 _SM100_FP8 = (

@@ -13,8 +13,8 @@ from ...loaders.random_weights import is_marked_random
 from ...loaders.scaled import bare_name
 from ..weight_errors import FLOAT
 from .compare import measured
+from .layer_reader import layers_of
 from .report import WEIGHTS, ErrorReport, Side
-from .stored import layers_of
 
 
 class Collector:

@@ -10,8 +10,8 @@ import torch
 from ...errors import ReportError
 from ...formats import QuantizedWeight
 from ..weight_errors import FLOAT, LayerError, stored_error
+from .layer_reader import Layer, LayerReader
 from .report import WEIGHTS, ErrorReport, Side
-from .stored import Layer, StoredModel
 
 Progress = Callable[[int, int], None]
 """Bytes read, bytes to read. What it raises stops the comparison."""
@@ -26,7 +26,7 @@ def compare(paths: Sequence[str], against: str, device: torch.device, random: bo
 
     Memory holds one layer at a time, on the CPU and on `device`. Raises CheckpointError, and ReportError where they are not of one model.
     """
-    models, reference = [StoredModel(path) for path in paths], StoredModel(against)
+    models, reference = [LayerReader(path) for path in paths], LayerReader(against)
     for model in models:
         _check_same_model(model, reference)
     names = list(dict.fromkeys(name for model in models for name in model.quantized))
@@ -57,7 +57,7 @@ def measured(name: str, expected: torch.Tensor, layer: Layer, path: str) -> Laye
     return replace(error, stored_bytes=layer.nbytes)
 
 
-def _check_same_model(model: StoredModel, reference: StoredModel) -> None:
+def _check_same_model(model: LayerReader, reference: LayerReader) -> None:
     """Raise ReportError unless the two have the same layers."""
     if not model.quantized:
         raise ReportError(f"LightQuant can't report on {model.path}: none of its weights has a scale. Pick a quantized checkpoint.")
@@ -75,12 +75,12 @@ def _check_same_model(model: StoredModel, reference: StoredModel) -> None:
             )
 
 
-def _format_of(reference: StoredModel) -> str:
+def _format_of(reference: LayerReader) -> str:
     formats = dict.fromkeys(reference.read(name).format.name for name in reference.quantized[:1])
     return next(iter(formats), FLOAT)
 
 
-def _notes(models: Sequence[StoredModel]) -> tuple[str, ...]:
+def _notes(models: Sequence[LayerReader]) -> tuple[str, ...]:
     """What the sides don't share."""
     if len({frozenset(model.quantized) for model in models}) == 1:
         return ()

@@ -3,7 +3,6 @@
 import argparse
 import json
 import math
-import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +18,7 @@ import running
 import tables
 import torch
 from lightquant.formats import INT4_MARLIN
-from lightquant.kernels import marlin
+from lightquant.kernels import best_variant, marlin
 from lightquant.kernels.registry import VARIANTS
 from linear_summary import ALONE, BF16, EXPANDED
 from operands import Weights, needed, random_weight
@@ -89,7 +88,8 @@ def test_the_plan_has_the_promised_block_among_its_points():
 
 
 def test_marlins_two_ways_can_be_forced(monkeypatch):
-    """The benchmark forces them from outside, for rows on either side of the limit."""
+    """The benchmark forces them from outside, for rows on either side of the limit, and weights."""
+    monkeypatch.setattr(marlin, "FEWEST_WEIGHTS", 64 * 128)
     turns = []
     kernel = marlin.VLLMMarlin()
     monkeypatch.setitem(marlin.PROVIDERS, kernel.provider, lambda values, data, scale: turns.append("alone") or values.new_zeros(len(values), 64))
@@ -99,16 +99,19 @@ def test_marlins_two_ways_can_be_forced(monkeypatch):
     )
     monkeypatch.setattr(marlin, "_MANY_ROWS", expanded)
     weight = INT4_MARLIN.quantize(random_weight(64, 128, CPU))
-    ways = {None: None, "alone": sys.maxsize, "expanded": 0}
+    ways = {None: None, "alone": True, "expanded": False}
     for rows, chosen in ((marlin.FEW_ROWS, "alone"), (marlin.FEW_ROWS + 1, "expanded")):
         x = torch.zeros(rows, 128, dtype=torch.bfloat16)
         call = partial(lambda x, turn: kernel.linear(x, weight, None), x)
-        for forced, few_rows in ways.items():
-            (call if few_rows is None else linear._marlin(kernel, call, few_rows))(0)
+        for forced, alone in ways.items():
+            (call if alone is None else linear._marlin(kernel, call, alone))(0)
             assert turns.pop() == (forced or chosen)
             assert not turns
     kernel.linear(torch.zeros(2 * marlin.FEW_ROWS, 128), weight, None)
-    assert turns == ["alone"], "fp32 rows are multiplied by Marlin, however many they are"
+    assert turns.pop() == "alone", "fp32 rows are multiplied by Marlin, however many they are"
+    monkeypatch.setattr(marlin, "FEWEST_WEIGHTS", 64 * 128 + 1)
+    kernel.linear(torch.zeros(1, 128, dtype=torch.bfloat16), weight, None)
+    assert turns == ["expanded"], "a small weight is expanded sooner than multiplied"
 
 
 def test_calls_take_turns_and_are_told_theirs():
@@ -187,12 +190,12 @@ def test_out_of_time_nothing_begins_and_all_is_listed(tmp_path):
 
 
 def test_a_kernel_that_raises_is_listed_and_the_others_are_measured(tmp_path, monkeypatch):
-    kernel = VARIANTS["int8-torch"][0]
+    kernel, _ = best_variant("int8-torch", CPU)  # which of its variants that is depends on the CPU
 
     def broken(*_):
         raise RuntimeError("no\nsecond line")
 
-    monkeypatch.setattr(type(kernel), "matmul", broken)
+    monkeypatch.setattr(kernel, "matmul", broken)
     with torch.inference_mode():
         result = linear.run(linear_plan.SMALL, options(tmp_path / "result.json"))
     assert result["failed"]["int8-torch, 48 x 256 to 256"] == "no"

@@ -90,7 +90,8 @@ def test_every_variant_that_runs_here_is_right_inside_a_model(models, floats, ch
     small_models.save(small_models.quantized(floats["dit"], "dit", kernel.format), tmp_path / "stored.safetensors")
     add_folder("diffusion_models", tmp_path)
     source = checkpoint("dit", "stored.safetensors")
-    built = build_dit(source, Selection(kernel, VARIANTS[last_resort(kernel.format)][-1], "forced"), torch.float32, None, disable_dynamic=False)
+    forced = {kernel.format: Selection(kernel, VARIANTS[last_resort(kernel.format)][-1], "forced")}
+    built = build_dit(source, forced, torch.float32, None, disable_dynamic=False)
     positive, negative = pipeline.conditioning(1), pipeline.conditioning(2)
     with watching(built.module, source) as watch:
         latents = pipeline.sample(built.model, positive, negative)

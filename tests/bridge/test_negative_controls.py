@@ -13,8 +13,7 @@ def set_weight(module: torch.nn.Module, layer: str, data=None, scale=None) -> No
     linear = module.get_submodule(layer)
     weight = stored(linear.weight)
     new = weight._replace(data=weight.data if data is None else data(weight.data), scale=weight.scale if scale is None else scale(weight.scale))
-    name = linear.kernel_selection.kernel.format
-    linear.weight = torch.nn.Parameter(wrap(new, name, linear.weight.dtype), requires_grad=False)
+    linear.weight = torch.nn.Parameter(wrap(new, linear.weight.dtype), requires_grad=False)
 
 
 def swap(module: torch.nn.Module) -> None:

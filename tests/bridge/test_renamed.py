@@ -1,12 +1,10 @@
 """Float weights, renamed, reproduce the float model: written out plainly, and through ComfyUI's own classes."""
 
 import float_models
-import pytest
 import torch
 import wan_reference
 from checks import cosine
 from lightquant.bridge.build import build_clip, build_t5
-from lightquant.kernels import select
 from lightquant.kernels.reference import relative_error
 from lightquant.loaders import Checkpoint, clip_keys, t5_keys
 
@@ -16,18 +14,13 @@ TOLERANCE = 1e-5 if not torch.cuda.is_available() else 1e-3
 PROMPT = "a cat walks over the sunny roof"
 
 
-@pytest.fixture
-def selection(device):
-    return select("auto", "fp8-channel", device)
-
-
 def encode(clip) -> torch.Tensor:
     return clip.encode_from_tokens(clip.tokenize(PROMPT))
 
 
-def test_t5_reproduces_the_written_out_encoder(floats, spiece, models, selection):
-    checkpoint = Checkpoint(str(models / "text_encoders" / "t5.pth"), "t5", None, {}, t5_keys.rename(floats["t5"]), {})
-    built = build_t5(checkpoint, selection, torch.float32, None, disable_dynamic=True)
+def test_t5_reproduces_the_written_out_encoder(floats, spiece, models):
+    checkpoint = Checkpoint(str(models / "text_encoders" / "t5.pth"), "t5", {}, t5_keys.rename(floats["t5"]), {})
+    built = build_t5(checkpoint, {}, torch.float32, None, disable_dynamic=True)
     tokens = torch.tensor([token for token, _ in built.model.tokenize(PROMPT)["umt5xxl"][0]])
     mask = (torch.arange(len(tokens)) <= (tokens == 1).nonzero()[0]).long()
     expected = wan_reference.t5(floats["t5"], tokens, mask) * mask[:, None]
@@ -38,11 +31,11 @@ def test_t5_reproduces_the_written_out_encoder(floats, spiece, models, selection
     assert relative_error(given.cpu(), stock.cpu()) < TOLERANCE
 
 
-def test_clip_vision_reproduces_the_written_out_encoder(floats, selection):
+def test_clip_vision_reproduces_the_written_out_encoder(floats):
     import comfy.clip_vision
 
-    checkpoint = Checkpoint("clip.pth", "clip", None, {}, clip_keys.rename(floats["clip"]), {})
-    model = build_clip(checkpoint, selection, torch.float32, None, disable_dynamic=True).model
+    checkpoint = Checkpoint("clip.pth", "clip", {}, clip_keys.rename(floats["clip"]), {})
+    model = build_clip(checkpoint, {}, torch.float32, None, disable_dynamic=True).model
     images = torch.rand(2, 64, 96, 3, generator=torch.Generator().manual_seed(0))
     given = model.encode_image(images, crop=False)
     pixels = comfy.clip_vision.clip_preprocess(images, size=224, mean=model.image_mean, std=model.image_std, crop=False).float()
@@ -52,12 +45,12 @@ def test_clip_vision_reproduces_the_written_out_encoder(floats, selection):
         assert relative_error(given[name].cpu(), stock[name].cpu()) < TOLERANCE
 
 
-def test_swapped_branches_would_show(floats, spiece, models, selection):
+def test_swapped_branches_would_show(floats, spiece, models):
     """The same comparison notices T5's two gate branches, and q and k, in each other's places."""
     stock = encode(float_models.load_t5(floats["t5"], spiece))[0].cpu()
     for one, other in ((".ffn.gate.0.", ".ffn.fc1."), (".attn.q.", ".attn.k.")):
         swapped = {(key.replace(one, other) if one in key else key.replace(other, one)): tensor for key, tensor in floats["t5"].items()}
-        checkpoint = Checkpoint(str(models / "text_encoders" / "t5.pth"), "t5", None, {}, t5_keys.rename(swapped), {})
-        given = encode(build_t5(checkpoint, selection, torch.float32, None, disable_dynamic=True).model)[0].cpu()
+        checkpoint = Checkpoint(str(models / "text_encoders" / "t5.pth"), "t5", {}, t5_keys.rename(swapped), {})
+        given = encode(build_t5(checkpoint, {}, torch.float32, None, disable_dynamic=True).model)[0].cpu()
         assert relative_error(given, stock) > 0.01
         assert cosine(given, stock) < 0.9999

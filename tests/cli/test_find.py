@@ -77,3 +77,12 @@ def test_without_a_comfyui(tmp_path, capsys, monkeypatch):
     (tmp_path / "folder_paths.py").write_text("raise SystemExit('broken')")
     assert main(["find", "--comfyui", str(tmp_path)]) == 1
     assert "did not say where its models are (broken)" in capsys.readouterr().err
+
+
+def test_a_mixed_file_is_shown_with_all_its_formats(floats, tmp_path, capsys):
+    tensors = small_models.mixed(floats["dit"], "dit", lambda key: "fp8-channel" if "ffn" in key else "int4-g128")
+    path = str(small_models.save(tensors, tmp_path / "mixed.safetensors"))
+    assert main(["find", "--folder", str(tmp_path)]) == 0
+    assert f"{path}  fp8-channel + int4-g128" in capsys.readouterr().out
+    assert answers(capsys, "--folder", str(tmp_path), "--scheme", "fp8-sgl")["dit"]["taken"] == {"find it": path}
+    assert "found none" in answers(capsys, "--folder", str(tmp_path), "--scheme", "int8-torch")["dit"]["taken"]["find it"]

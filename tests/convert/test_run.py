@@ -286,7 +286,8 @@ def test_what_cannot_be_converted_is_refused(tmp_path, floats):
 
     assert "quantized already" in refusal(small_models.quantized(floats["dit"], "dit", "fp8-channel"))
     assert "where a Wan DiT, its T5 or its CLIP is needed" in refusal({"unet.weight": torch.ones(2, 2)})
-    assert "--format int8-channel" in refusal(floats["dit"], Settings("int4-g128", reader="comfyui"))
+    assert "or take int8-channel" in refusal(floats["dit"], Settings("int4-g128", reader="comfyui"))
+    assert "a CLIP vision encoder reads nothing quantized" in refusal(floats["clip"], Settings("int8-channel", reader="comfyui"))
 
 
 def test_the_size_is_known_beforehand(source, tmp_path):

@@ -59,6 +59,7 @@ def test_pieces_give_what_one_product_gives(kernel, monkeypatch):
     x, weight, bias = operands(kernel, 200, 128, 96, torch.float32)
     whole = kernel.linear(x, weight, bias)
     monkeypatch.setattr("lightquant.kernels.expand.PIECE_ELEMENTS", 128 * 10)
+    monkeypatch.setattr("lightquant.kernels.expand.ROWS_IN_MULTIPLE", 10)
     monkeypatch.setattr("lightquant.kernels.torch_int8.PIECE_BYTES", 4 * 96 * 48)
     monkeypatch.setattr("lightquant.kernels.torch_int8.PIECE_ROWS", 48)
     torch.testing.assert_close(kernel.linear(x, weight, bias), whole, rtol=1e-5, atol=1e-5)

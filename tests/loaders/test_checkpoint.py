@@ -1,9 +1,11 @@
 import json
+import re
 
 import pytest
 import small_models
 import torch
 from lightquant.errors import CheckpointError
+from lightquant.formats import FORMATS, stored_as
 from lightquant.loaders import read
 from lightquant.loaders.checkpoint import not_quantized
 
@@ -65,6 +67,37 @@ def test_fused_qkv_is_split_with_its_scales_and_biases(floats):
         assert torch.equal(checkpoint.tensors[name.format(letter) + ".bias"], source[fused + "bias"][rows])
 
 
+def test_each_layer_of_a_mixed_file_has_its_own_format(floats):
+    source = small_models.mixed(floats["dit"], "dit", small_models.of_all_formats)
+    checkpoint = read_tensors(source)
+    assert checkpoint.formats == tuple(FORMATS)
+    assert checkpoint.format == "fp8-channel + int8-channel + fp8-b128 + int4-g128"
+    for name, weight in checkpoint.weights.items():
+        assert stored_as(weight).name == small_models.of_all_formats(name + ".weight")
+        assert torch.equal(weight.data.view(torch.uint8), source[name + ".weight"].view(torch.uint8))
+        assert torch.equal(weight.scale, source[name + ".weight_scale"])
+    assert {f"blocks.1.{attention}.o.weight" for attention in ("self_attn", "cross_attn")} < set(checkpoint.tensors)
+
+
+def test_damaged_layers_of_a_mixed_file_are_named(floats):
+    """By what is expected in the format that the layer's dtype leaves, and where that leaves two, in the one that more layers have."""
+    tensors = small_models.mixed(floats["dit"], "dit", small_models.of_all_formats)
+    for layer, expected in (
+        ("blocks.1.self_attn.k", r"int8-channel has floats of shape \[256, 1\]"),
+        ("blocks.0.self_attn.o", r"int4-g128 has floats of shape \[256, 2\]"),
+        ("blocks.0.cross_attn.q", r"fp8-channel has floats of shape \[256, 1\]"),
+        ("blocks.0.self_attn.v", r"fp8-channel has floats of shape \[256, 1\]"),
+    ):
+        scale = f"{layer}.weight_scale"
+        assert re.search(rf"{layer} is damaged .* where {expected}", refusal({**tensors, scale: tensors[scale][:, :1][:100]}))
+        assert f"{layer} is damaged or of another format: it has no scale" in refusal(without(tensors, scale))
+        assert "NaN" in refusal({**tensors, scale: tensors[scale] * float("nan")})
+        assert scale in refusal(without(tensors, f"{layer}.weight"))
+    most_in_blocks = small_models.mixed(floats["dit"], "dit", lambda key: "fp8-channel" if "ffn" in key else "fp8-b128")
+    scale = "blocks.0.self_attn.v.weight_scale"
+    assert "fp8-b128 has floats of shape [2, 2]" in refusal({**most_in_blocks, scale: most_in_blocks[scale][:1]})
+
+
 def test_the_wrong_component_is_named(tensors, floats):
     assert "a Wan DiT, where a umt5 text encoder is needed" in refusal(tensors, "t5")
     assert "a umt5 text encoder, where a Wan DiT is needed" in refusal(floats["t5"], "dit")
@@ -73,7 +106,7 @@ def test_the_wrong_component_is_named(tensors, floats):
 def test_a_float_file_names_the_node_that_loads_it(floats):
     checkpoint = read_tensors(floats["dit"])
     assert checkpoint.format is None
-    assert "Load Diffusion Model" in str(not_quantized(checkpoint))
+    assert "Load Diffusion Model" in str(not_quantized(checkpoint.path, "dit"))
 
 
 def without(tensors, key):
@@ -90,7 +123,6 @@ def test_damaged_layers_are_named(tensors):
     assert "scales without a quantized weight" in refusal(without(tensors, weight))
     unscaled = {name: tensor for name, tensor in tensors.items() if not name.endswith("_scale")}
     assert "20 8-bit weights have no scales: it is a plain cast" in refusal(unscaled)
-    assert "several formats" in refusal({**tensors, weight: tensors[weight].float().to(torch.int8)})
 
 
 FOREIGN = {

@@ -2,8 +2,10 @@ import shutil
 
 import pytest
 import small_models
+import torch
 from lightquant.errors import DiscoveryError
 from lightquant.loaders.discover import find
+from lightquant.loaders.identity import Identity, identify_path
 
 
 def listing(models, folder: str) -> list[str]:
@@ -89,6 +91,27 @@ def test_files_of_one_name_may_be_different_models(models, tmp_path):
     formats = [put(encoder.format(name), name, "models_t5_same.pth") for name in ("fp8", "int8")]
     with pytest.raises(DiscoveryError, match="found 2"):
         find("t5", ["fp8-channel", "int8-channel"], formats, [])
+
+
+def test_a_mixed_file_fits_where_some_of_its_layers_do(models, floats, tmp_path):
+    tensors = small_models.mixed(floats["dit"], "dit", lambda key: "fp8-channel" if "ffn" in key else "int4-g128")
+    path = str(small_models.save(tensors, tmp_path / "mixed.safetensors"))
+    assert identify_path(path) == Identity("dit", ("fp8-channel", "int4-g128"))
+    assert identify_path(path).format == "fp8-channel + int4-g128"
+    for formats in (["fp8-channel"], ["int4-g128"], ["fp8-b128", "int4-g128"]):
+        assert find("dit", formats, [path], []) == path
+    with pytest.raises(DiscoveryError, match=r"mixed.safetensors \(fp8-channel \+ int4-g128\)"):
+        find("dit", ["int8-channel"], [path], [])
+    with pytest.raises(DiscoveryError, match="found 2"):
+        find("dit", ["fp8-channel"], [path, *wan(models, "wan_t2v_fp8.safetensors")], [])
+    with pytest.raises(DiscoveryError, match="found none"):
+        find("dit", [], [path], [])
+
+
+def test_a_file_with_layers_that_are_not_ours_beside_ours_is_none_of_ours(floats, tmp_path):
+    tensors = small_models.quantized(floats["dit"], "dit", "fp8-channel")
+    tensors["blocks.0.ffn.0.weight"] = torch.zeros(512, 128, dtype=torch.int16)
+    assert identify_path(str(small_models.save(tensors, tmp_path / "odd.safetensors"))).formats == ()
 
 
 def test_one_expert_of_a_pair(floats, tmp_path):

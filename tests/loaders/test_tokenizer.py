@@ -10,7 +10,7 @@ def nothing(path: str) -> None:
 
 
 def checkpoint(path, spiece=None, words: int = 128) -> Checkpoint:
-    return Checkpoint(str(path), "t5", "fp8-channel", {}, {"shared.weight": torch.empty(words, 8)}, {}, spiece)
+    return Checkpoint(str(path), "t5", {}, {"shared.weight": torch.empty(words, 8)}, {}, spiece)
 
 
 def as_tensor(data: bytes) -> torch.Tensor:

@@ -46,7 +46,7 @@ def set_weight(model, layer: str, **changes) -> None:
     linear = model.model.diffusion_model.get_submodule(layer)
     weight = stored(linear.weight)
     new = weight._replace(**{field: change(getattr(weight, field)) for field, change in changes.items()})
-    linear.weight = torch.nn.Parameter(wrap(new, "int8-channel", linear.weight.dtype), requires_grad=False)
+    linear.weight = torch.nn.Parameter(wrap(new, linear.weight.dtype), requires_grad=False)
 
 
 def hooks_on(*models) -> int:

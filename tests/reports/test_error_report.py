@@ -11,7 +11,7 @@ from lightquant.convert.names import to_diffusers
 from lightquant.errors import CheckpointError, LightQuantError, ReportError
 from lightquant.formats import FORMATS
 from lightquant.loaders import clip_keys, random_weights, t5_keys
-from lightquant.reports.error_report import stored
+from lightquant.reports.error_report import layer_reader
 from lightquant.reports.error_report.compare import compare
 from lightquant.reports.error_report.report import ErrorReport, to_json
 from lightquant.reports.error_report.text import to_text
@@ -182,6 +182,14 @@ def test_layers_that_only_one_side_quantizes_are_said(tmp_path, floats, quantize
     assert found.notes == ("Layers that are quantized in A and float in B: 1; in B and float in A: 0.",)
 
 
+def test_a_mixed_file_has_each_layers_own_format(tmp_path, floats, quantized, source):
+    other = small_models.quantized(floats["dit"], "dit", "int4-g128")
+    mixed = quantized | {key: each for key, each in other.items() if ".ffn." in key}
+    found = report(small_models.save(mixed, tmp_path / "mixed.safetensors"), against=source).sides[0]
+    assert found.formats == ("int8-channel", "int4-g128")
+    assert {layer.layer.rpartition(".ffn.")[2] for layer in found.layers if layer.format == "int4-g128"} == {"0", "2"}
+
+
 def test_random_weights_are_known_by_the_mark_and_by_nothing_else(tmp_path, quantized, source):
     marked = report(small_models.save(quantized, tmp_path / "q.safetensors"), against=source)
     assert marked.random
@@ -198,8 +206,8 @@ def test_random_weights_are_known_by_the_mark_and_by_nothing_else(tmp_path, quan
 
 def test_each_layer_is_read_once_and_progress_ends_at_the_end(tmp_path, quantized, source, monkeypatch):
     reads, seen = [], []
-    read = stored.RowReader.tensor
-    monkeypatch.setattr(stored.RowReader, "tensor", lambda self, key, header: reads.append((header.file, key)) or read(self, key, header))
+    read = layer_reader.RowReader.tensor
+    monkeypatch.setattr(layer_reader.RowReader, "tensor", lambda self, key, header: reads.append((header.file, key)) or read(self, key, header))
     report(small_models.save(quantized, tmp_path / "q.safetensors"), against=source, progress=lambda *figures: seen.append(figures))
     assert len(reads) == len(set(reads)) == 20 * 3
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)

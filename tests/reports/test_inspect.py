@@ -84,7 +84,7 @@ def test_schemes_of_the_format_come_first_and_say_why_not(tmp_path, floats):
     assert by_name["int8-torch"].runs
     assert not by_name["int8-vllm"].runs
     assert by_name["fp8-vllm"].why == "reads fp8-channel"
-    assert report.auto.startswith("int8-torch: ")
+    assert report.auto["int8-channel"].startswith("int8-torch: ")
 
 
 def test_mixed_precision_is_told_by_layer_and_block(tmp_path, floats):
@@ -97,6 +97,24 @@ def test_mixed_precision_is_told_by_layer_and_block(tmp_path, floats):
     assert precisions["blocks.1.ffn.0"] == "bf16"
     lines = [line.split() for line in to_text(report).splitlines() if "blocks.*.ffn.0" in line]
     assert [line[-2:] for line in lines] == [["in", "0"], ["in", "1"]]
+
+
+def test_a_mixed_file_has_the_schemes_of_all_its_formats(tmp_path, floats):
+    tensors = small_models.mixed(floats["dit"], "dit", lambda key: "fp8-channel" if "ffn" in key else "int4-g128")
+    report = inspect(saved(tensors, tmp_path / "m.safetensors"), CPU, data=True)
+    assert report.format == "fp8-channel + int4-g128"
+    assert report.parameters == sum(tensor.numel() for tensor in floats["dit"].values())
+    assert report.data.findings == ()
+    assert {row.format for row in report.schemes if row.fits} == {"fp8-channel", "int4-g128"}
+    assert [*report.auto] == ["fp8-channel", "int4-g128"]
+    assert report.auto["int4-g128"].startswith("int4-g128-torch: ")
+    text = to_text(report)
+    assert "fp8-channel + int4-g128, 20 quantized layers" in text
+    assert "auto takes for fp8-channel fp8-torch: " in text
+    assert "auto takes for int4-g128 int4-g128-torch: " in text
+    assert "its quantized layers are stored in 2 ways" in text
+    assert json.loads(to_json(report))["auto"] == dict(report.auto)
+    draw(report)
 
 
 def test_comfyuis_files_have_one_scale_a_tensor(tmp_path, floats):

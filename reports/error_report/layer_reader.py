@@ -38,7 +38,7 @@ class Layer:
         return self.format.dequantize(QuantizedWeight(*(part.to(device) for part in self.weight)), torch.float32)
 
 
-class StoredModel:
+class LayerReader:
     """A component in a file or folder.
 
     quantized: the names of the layers whose weights have a scale, in the file's order; factors: whether LightCompress divided the weights by some.
