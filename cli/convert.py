@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from ..convert.lora import Lora, open_lora
 from ..convert.names import naming_of, to_diffusers, to_original, unknown_keys
 from ..convert.plan import Plan, plan_of
-from ..convert.run import check_target, nobody
+from ..convert.recipe import read as read_recipe
+from ..convert.run import check_target, nobody, size_of
 from ..convert.run import run as convert
 from ..convert.settings import LAYOUTS, LIGHTX2V, READERS, SINGLE, Settings
 from ..convert.source import Source
@@ -35,12 +36,15 @@ _RENAMES = {ORIGINAL: to_original, DIFFUSERS: to_diffusers, AS_THEY_ARE: str}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SRC", help="a float checkpoint: .safetensors, .pth, or a folder of shards")
     parser.add_argument("target", metavar="OUT", help="the file to write (.safetensors, .pth), or for split and chunked the folder")
-    parser.add_argument("--format", required=True, choices=[*FORMATS], help="how the weights are stored")
+    stored = parser.add_mutually_exclusive_group(required=True)
+    stored.add_argument("--format", choices=[*FORMATS], help="how the weights are stored")
+    stored.add_argument("--recipe", metavar="FILE", help="a format for each layer, as lightquant plan writes it or you do")
     parser.add_argument("--layout", choices=LAYOUTS, default=SINGLE, help="one file, a file a block, or files of 100 tensors (default: %(default)s)")
     parser.add_argument("--for", dest="reader", choices=READERS, default=LIGHTX2V, help="whose loader it is for; this pack reads both")
     parser.add_argument("--keep", action="append", default=[], metavar="PATTERN", help="keys that stay float besides the usual ones; repeatable")
-    parser.add_argument("--dtype", choices=[*DTYPES], help="of what stays float (default: that of LightX2V's published files)")
-    parser.add_argument("--scale", choices=[ABSMAX, MSE], default=ABSMAX, help="the scale from the largest value, or the one of least squared error")
+    parser.add_argument("--dtype", choices=[*DTYPES], help="of what stays float (default: the recipe's, else that of LightX2V's files)")
+    scale_help = f"from the largest value, or the one of least squared error (default: the recipe's, else {ABSMAX})"
+    parser.add_argument("--scale", choices=[ABSMAX, MSE], help=scale_help)
     parser.add_argument("--names", choices=[*_RENAMES], default=ORIGINAL, help="the names of a DiT's tensors (default: Wan's own)")
     parser.add_argument("--lora", action="append", default=[], metavar="PATH[:STRENGTH[:ALPHA]]", help="merged before quantizing; repeatable")
     parser.add_argument("--allow-unmatched", action="store_true", help="let tensors of a LoRA that fit no tensor of the model be left out")
@@ -54,13 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    settings = Settings(options.format, options.layout, options.reader, tuple(options.keep), options.dtype, options.scale, options.device)
+    recipe = read_recipe(options.recipe) if options.recipe else None
+    dtype, scaling = options.dtype or (recipe and recipe.dtype), options.scale or (recipe and recipe.scaling) or ABSMAX
+    settings = Settings(options.format, options.layout, options.reader, tuple(options.keep), dtype, scaling, options.device, recipe)
     name = _name(options.target, settings)
     source = Source(options.source)
-    rename = _rename(options.names, [bare_name(key) for key in source.headers])
+    rename = rename_for(options.names, [bare_name(key) for key in source.headers])
     plan = plan_of(options.source, source.headers, settings, name, lambda key: rename(bare_name(key)))
     loras = _loras(options, {output.key: tuple(source.headers[output.source].shape) for output in plan.outputs})
-    print(describe(plan, options.target))
+    print(describe(plan, options.target, size_of(source, plan, loras)))
     reports = paths_for(options.report, report_name(options.target)) if options.report else []
     if options.dry_run:
         check_target(plan, options.target, options.force)
@@ -81,12 +87,12 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def describe(plan: Plan, target: str) -> str:
-    """What a plan will write, in a few lines."""
+def describe(plan: Plan, target: str, size: int) -> str:
+    """What a plan will write, in a few lines. size: of all files, headers included."""
     kinds = Counter()
     for output in plan.outputs:
         kinds[output.format.name if output.format else str(output.stored[""].dtype).removeprefix("torch.")] += output.nbytes
-    lines = [f"{target}: {plan.component}, {readable(plan.nbytes)} in {len(plan.files)} file(s), for {plan.settings.reader}"]
+    lines = [f"{target}: {plan.component}, {readable(size)} ({size} bytes) in {len(plan.files)} file(s), for {plan.settings.reader}"]
     lines += [f"  {kind:13} {readable(size)}" for kind, size in kinds.most_common()]
     quantized = sum(output.format is not None for output in plan.outputs)
     lines.append(f"  {quantized} of {len(plan.outputs)} tensors are quantized, scales by {plan.settings.scaling}")
@@ -108,7 +114,7 @@ def _name(target: str, settings: Settings) -> str:
     return stem
 
 
-def _rename(names: str, keys: Sequence[str]) -> Callable[[str], str]:
+def rename_for(names: str, keys: Sequence[str]) -> Callable[[str], str]:
     """What turns a DiT's key into the wanted naming; the other components have one naming a file, which stays."""
     unknown = unknown_keys(keys) if names == DIFFUSERS else []
     if naming_of(keys) is None:

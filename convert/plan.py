@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import NamedTuple
 
 from ..errors import ConvertError
-from ..formats import ABSMAX, DTYPES, FP8_CHANNEL, Format
+from ..formats import ABSMAX, DTYPES, FP8_CHANNEL, Format, mixture
 from ..loaders.components import COMPONENTS, component_of
 from ..loaders.files import Header
 from ..loaders.foreign import describe_foreign, quantized_otherwise
 from ..loaders.scaled import SCALES, bare_name
 from .names import into_original
-from .selection import USUAL_DTYPE, is_left_out, is_quantized
+from .recipe import FLOAT
+from .selection import USUAL_DTYPE, is_left_out, is_quantized, layers_in
 from .settings import COMFYUI, LIGHTX2V, SINGLE, SPLIT, Settings
 from .stored import CORE_NAMES, Stored, packing_for, stored_parts
 
@@ -44,6 +46,11 @@ class Output(NamedTuple):
         return [self.key.removesuffix(".weight") + suffix if suffix else self.key for suffix in self.stored]
 
     @property
+    def entries(self) -> list[tuple[str, Stored]]:
+        """Each of them with what is written under it."""
+        return list(zip(self.names, self.stored.values(), strict=True))
+
+    @property
     def nbytes(self) -> int:
         return sum(each.nbytes for each in self.stored.values())
 
@@ -68,6 +75,11 @@ class Plan(NamedTuple):
     def nbytes(self) -> int:
         return sum(output.nbytes for output in self.outputs)
 
+    @property
+    def format(self) -> str:
+        """How the quantized weights are stored, in words."""
+        return mixture(output.format.name for output in self.outputs if output.format) or FLOAT
+
 
 def plan_of(path: str, headers: Mapping[str, Header], settings: Settings, name: str, rename: Callable[[str], str] = str) -> Plan:
     """The plan for a source's headers. name: of the file to write, without its end; rename: source key -> written key.
@@ -82,7 +94,7 @@ def plan_of(path: str, headers: Mapping[str, Header], settings: Settings, name: 
     if scaled or quantized_otherwise(headers):
         mark = scaled[0] if scaled else "see lightquant inspect"
         raise ConvertError(f"LightQuant can't convert {path}: it is quantized already ({mark}). Take the float model.")
-    format_ = _format_for(component.name, settings)
+    chosen = _chosen(path, component.name, {rename(key): header.shape for key, header in headers.items()}, settings)
     dtype = DTYPES[settings.dtype or USUAL_DTYPE[component.name]]
     left_out = tuple(key for key in headers if is_left_out(component.name, key))
     outputs, unfit = [], {}
@@ -90,30 +102,39 @@ def plan_of(path: str, headers: Mapping[str, Header], settings: Settings, name: 
         if key in left_out:
             continue
         new = rename(key)
-        chosen = format_ if is_quantized(component.name, new, header.shape, settings.keep) else None
-        problem = chosen and _problem(chosen, header.shape)
+        format_ = chosen.get(new)
+        problem = format_ and _problem(format_, header.shape)
         if problem:
-            unfit[key], chosen = problem, None
-        outputs.append(Output(key, new, chosen, stored_parts(chosen, header.shape, header.dtype, dtype, settings.reader)))
+            unfit[key], format_ = problem, None
+        outputs.append(Output(key, new, format_, stored_parts(format_, header.shape, header.dtype, dtype, settings.reader)))
     _check_names(path, outputs)
     return Plan(component.name, settings, _in_files(outputs, settings.layout, name), left_out, unfit)
 
 
-def _format_for(component: str, settings: Settings) -> Format:
-    """The packing that the reader reads."""
-    check_reader(component, settings.format, settings.reader)
-    if settings.reader == COMFYUI and settings.format == FP8_CHANNEL.name and settings.scaling != ABSMAX:
+def _chosen(path: str, component: str, shapes: Mapping[str, tuple[int, ...]], settings: Settings) -> dict[str, Format]:
+    """The format of every tensor that is to be quantized, by the key that it is written under. shapes: of all tensors, by the same."""
+    layers = layers_in(component, shapes)
+    if settings.recipe:
+        settings.recipe.check(path, component, {layer: prod(shapes[key]) for key, layer in layers.items()})
+    asked = {key: settings.format_of(layer) for key, layer in layers.items() if is_quantized(component, key, shapes[key], settings.keep)}
+    return {key: _format_for(component, settings, format_name, layers[key]) for key, format_name in asked.items() if format_name}
+
+
+def _format_for(component: str, settings: Settings, format_name: str, layer: str) -> Format:
+    """The packing of a format that the reader reads."""
+    check_reader(component, format_name, settings.reader, f", which the recipe asks for {layer}" if settings.recipe else "")
+    if settings.reader == COMFYUI and format_name == FP8_CHANNEL.name and settings.scaling != ABSMAX:
         raise ConvertError(f"ComfyUI's fp8 has one scale a tensor, which --scale {settings.scaling} does not search. Leave it at {ABSMAX}.")
-    return packing_for(settings.format)
+    return packing_for(format_name)
 
 
-def check_reader(component: str, format_name: str, reader: str) -> None:
-    """Raise ConvertError where the reader has nothing like a format of a component."""
+def check_reader(component: str, format_name: str, reader: str, asked: str = "") -> None:
+    """Raise ConvertError where the reader has nothing like a format of a component. asked: who asks for the format, in words to add."""
     if reader != COMFYUI:
         return
     if format_name not in CORE_NAMES:
         raise ConvertError(
-            f"ComfyUI itself has nothing like {format_name}, so for {COMFYUI} it can't be written. "
+            f"ComfyUI itself has nothing like {format_name}{asked}, so for {COMFYUI} it can't be written. "
             f"Write it for {LIGHTX2V}, whose files this pack reads in ComfyUI, or take int8-channel."
         )
     if component in NOT_IN_CORE:

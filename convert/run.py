@@ -22,7 +22,7 @@ from .plan import Output, Plan
 from .settings import SINGLE, Settings
 from .source import Source
 from .stored import SCALE, WHOLE, stored_tensors
-from .writer import SafetensorsWriter
+from .writer import SafetensorsWriter, frame_of
 
 PARTIAL = ".partial"
 """Behind the name of what is being written."""
@@ -83,7 +83,7 @@ def run(
                 raise ValueError(f"{coming.source} was read ahead, and {output.source} is written")
             return converted(tensor, output, plan.settings, changes.values(), witness)
 
-        write(plan, target, tensors_of, _metadata(source, plan, changes), force, progress, source.check_unchanged)
+        write(plan, target, tensors_of, metadata_of(source, plan.format, plan.settings.scaling, changes), force, progress, source.check_unchanged)
 
 
 def write(
@@ -158,7 +158,7 @@ def steps(plan: Plan, progress: Progress) -> Callable[[int], None]:
 def _write_file(
     path: str, outputs: Iterable[Output], tensors_of: TensorsOf, metadata: Mapping[str, str], step: Callable[[int], None]
 ) -> None:
-    entries = [(name, stored) for output in outputs for name, stored in zip(output.names, output.stored.values(), strict=True)]
+    entries = [entry for output in outputs for entry in output.entries]
     with SafetensorsWriter(path, entries, metadata) as writer, Behind() as behind:
 
         def write_all(output: Output, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -180,9 +180,7 @@ def converted(
             delta = change.change(output.key, tuple(tensor.shape))
             if delta is not None:
                 tensor = tensor.float() + delta.to(tensor.device)
-        # An fp8 or bf16 sum can't overflow where its numbers are finite, but NaN and infinity both survive it.
-        if not bool(torch.isfinite(tensor.sum(dtype=torch.float32))) and not bool(torch.isfinite(tensor.float()).all()):
-            raise ConvertError(f"{output.source} holds NaN or infinite values, which can't be quantized. The source is damaged: fetch it again.")
+        check_finite(output.source, tensor)
     dtype = next(iter(output.stored.values())).dtype
     parts = stored_tensors(output.format, tensor, dtype, settings.reader, settings.scaling)
     check_held(parts, output.source)
@@ -198,6 +196,13 @@ def check_held(parts: Mapping[str, torch.Tensor], name: str) -> None:
             raise ConvertError(f"{name} holds values that {dtype} can't hold. Take --dtype bf16 or fp32, or leave it float with --keep.")
 
 
+def check_finite(key: str, tensor: torch.Tensor) -> None:
+    """Raise ConvertError where a float tensor of the source has values that no format can hold."""
+    # An fp8 or bf16 sum can't overflow where its numbers are finite, but NaN and infinity both survive it.
+    if not bool(torch.isfinite(tensor.sum(dtype=torch.float32))) and not bool(torch.isfinite(tensor.float()).all()):
+        raise ConvertError(f"{key} holds NaN or infinite values, which can't be quantized. The source is damaged: fetch it again.")
+
+
 def _pickle(path: str) -> None:
     """Turn a safetensors file into a torch.save dictionary, which LightX2V's encoders are; its tensors stay in the file's mapping meanwhile."""
     with safe_open(path, "pt") as file, open(path + _PICKLED_TOO, "wb") as pickled:
@@ -207,18 +212,30 @@ def _pickle(path: str) -> None:
     os.replace(path + _PICKLED_TOO, path)
 
 
-def _metadata(source: Source, plan: Plan, changes: Mapping[str, Change]) -> dict[str, str]:
-    settings = plan.settings
-    made = {"version": __version__, "source": os.path.basename(source.path), "format": settings.format, "scaling": settings.scaling}
+def metadata_of(source: Source, format_name: str, scaling: str, changes: Iterable[str] = ()) -> dict[str, str]:
+    """What a converted file says of itself. changes: what is merged into it, by name."""
+    made = {"version": __version__, "source": os.path.basename(source.path), "format": format_name, "scaling": scaling}
     random = MARK if is_marked_random(source.path) else {}
     return {"format": "pt", "lightquant": json.dumps({**made, "loras": [*changes]} if changes else made), **random}
 
 
+def size_of(source: Source, plan: Plan, changes: Mapping[str, Change] | None = None) -> int:
+    """The bytes of all files that a plan writes as safetensors, headers and index included."""
+    metadata = metadata_of(source, plan.format, plan.settings.scaling, changes or ())
+    frames = (frame_of([entry for output in outputs for entry in output.entries], metadata) for outputs in plan.files.values())
+    size = plan.nbytes + sum(map(len, frames))
+    return size if plan.settings.layout == SINGLE else size + len(_index(plan, size))
+
+
+def _index(plan: Plan, size: int) -> bytes:
+    weight_map = {name: file for file, outputs in plan.files.items() for output in outputs for name in output.names}
+    return json.dumps({"metadata": {"total_size": size}, "weight_map": weight_map}, indent=2).encode()
+
+
 def _write_index(plan: Plan, folder: str) -> None:
     size = sum(os.path.getsize(os.path.join(folder, name)) for name in plan.files)
-    weight_map = {name: file for file, outputs in plan.files.items() for output in outputs for name in output.names}
-    with open(os.path.join(folder, _INDEX), "w", encoding="utf-8") as file:
-        json.dump({"metadata": {"total_size": size}, "weight_map": weight_map}, file, indent=2)
+    with open(os.path.join(folder, _INDEX), "wb") as file:
+        file.write(_index(plan, size))
         file.flush()
         os.fsync(file.fileno())
 

@@ -1,8 +1,10 @@
 """Which tensors of a component are quantized: those that LightX2V's converter quantizes, under any of the names that a component's tensors have."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+
+from .names import to_original
 
 _QUANTIZED: dict[str, tuple[re.Pattern[str], ...]] = {
     "dit": (
@@ -32,6 +34,12 @@ def is_quantized(component: str, key: str, shape: Sequence[int], keep: Sequence[
     if len(shape) != 2 or any(fnmatchcase(key, pattern) for pattern in keep):
         return False
     return any(pattern.fullmatch(key) for pattern in _QUANTIZED[component])
+
+
+def layers_in(component: str, shapes: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    """Of tensors with these shapes, those that can be quantized, and what a recipe calls their layers: a DiT's in Wan's own names."""
+    found = {key: key.removesuffix(".weight") for key, shape in shapes.items() if is_quantized(component, key, shape, ())}
+    return {key: to_original(layer) for key, layer in found.items()} if component == "dit" else found
 
 
 def is_left_out(component: str, key: str) -> bool:

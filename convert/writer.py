@@ -15,8 +15,36 @@ _NAMES = {
     torch.float8_e5m2: "F8_E5M2", torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
 }  # fmt: skip
 
-_ALIGNMENT = 8
+ALIGNMENT = 8
 """safetensors' own writer pads its header to this, and readers that map tensors count on it."""
+
+
+def entry_of(stored: Stored, begin: int) -> dict[str, object]:
+    """What a header says of a tensor whose bytes begin there, counted from the end of the header."""
+    return {"dtype": _NAMES[stored.dtype], "shape": list(stored.shape), "data_offsets": [begin, begin + stored.nbytes]}
+
+
+def frame_of(entries: Sequence[tuple[str, Stored]], metadata: Mapping[str, str]) -> bytes:
+    """What stands before the tensors of a file: the header and its length."""
+    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    offset = 0
+    for key, stored in entries:
+        header[key] = entry_of(stored, offset)
+        offset += stored.nbytes
+    text = json_of(header).encode()
+    text += b" " * (-len(text) % ALIGNMENT)
+    return struct.pack("<Q", len(text)) + text
+
+
+def bound_of(entries: Sequence[tuple[str, Stored]], largest: int) -> int:
+    """At most so many bytes do these tensors and what the header says of them take in a file of `largest` bytes, wherever they stand in it."""
+    lines = (json_of({key: {**entry_of(stored, 0), "data_offsets": [largest, largest]}}) for key, stored in entries)
+    return sum(stored.nbytes for _, stored in entries) + sum(len(line.encode()) - 1 for line in lines)  # less two braces, and a comma
+
+
+def json_of(header: Mapping[str, object]) -> str:
+    """A header, or a part of one, as it is written."""
+    return json.dumps(header, ensure_ascii=False, separators=(",", ":"))
 
 
 class SafetensorsWriter:
@@ -24,14 +52,7 @@ class SafetensorsWriter:
 
     def __init__(self, path: str, entries: Sequence[tuple[str, Stored]], metadata: Mapping[str, str]):
         self._path, self._entries, self._written = path, list(entries), 0
-        header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
-        offset = 0
-        for key, stored in self._entries:
-            header[key] = {"dtype": _NAMES[stored.dtype], "shape": list(stored.shape), "data_offsets": [offset, offset + stored.nbytes]}
-            offset += stored.nbytes
-        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % _ALIGNMENT)
-        self._frame = struct.pack("<Q", len(text)) + text
+        self._frame = frame_of(self._entries, metadata)
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> "SafetensorsWriter":

@@ -1,4 +1,4 @@
-"""The three loaders: a quantized checkpoint in, a plain MODEL, CLIP or CLIP_VISION out."""
+"""The three loaders: a quantized checkpoint, or a float one and a scheme, in, a plain MODEL, CLIP or CLIP_VISION out."""
 
 from typing import ClassVar
 
@@ -31,7 +31,8 @@ class _Loader(io.ComfyNode):
                 inputs.found(
                     "checkpoint",
                     folders.checkpoint_names(cls.component),
-                    "find it: takes the one file in ComfyUI's folders that fits, and says which.",
+                    "find it: takes the one file in ComfyUI's folders that fits, and says which. "
+                    "A float file that is picked is quantized while it loads, to the scheme's format.",
                 ),
                 inputs.dtype(),
                 inputs.missing_kernel(),

@@ -65,7 +65,8 @@ def _pair(high: str | None, low: str | None, formats: list[str]) -> tuple[str, s
         if expert not in found:
             beside = counterpart(picked[other]) if other in picked else None
             identity = identify_path(beside) if beside else None
-            fits = identity and identity.component == "dit" and identity.is_read_as(formats)
+            # Two float experts are quantized while they load, as the picked one is.
+            fits = identity and identity.component == "dit" and (identity.is_read_as(formats) or identity == identify_path(picked[other]))
             found[expert] = beside if fits else folders.checkpoint_path("dit", None, formats, expert)
     check_pair(found[HIGH], found[LOW])
     return found[HIGH], found[LOW]

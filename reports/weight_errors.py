@@ -9,13 +9,11 @@ from math import inf, log10, sqrt
 
 import torch
 
+from ..convert.recipe import FLOAT
 from ..convert.settings import LIGHTX2V
 from ..convert.stored import SCALE, WEIGHT, stored_parts, stored_tensors
 from ..formats import ABSMAX, Format, QuantizedWeight
 from .codes import FLAGS, SATURATED, ZERO_ROWS, float_flags
-
-FLOAT = "float"
-"""In the place of a format's name: not quantized, only rounded to the dtype of the rest."""
 
 _PIECE = 2**22
 """Values that are compared at a time: more would take another three times the largest weight's memory."""

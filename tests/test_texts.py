@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from comfy_api.latest import io
 from lightquant.schemes import SCHEMES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -124,7 +125,9 @@ def test_every_node_has_a_help_page_that_names_its_inputs_and_outputs(language):
         page = read("web", "docs", schema.node_id, f"{language}.md")
         assert page.startswith(f"# {node_texts(language)[schema.node_id]['display_name']}\n")
         listed = re.findall(r"^- `(\w+)`", page, re.MULTILINE)
-        assert listed == [each.id for each in schema.inputs] + [each.io_type for each in schema.outputs]
+        # What gives out the type that it took is called by its name.
+        outputs = [each.display_name if each.io_type == io.MatchType.io_type else each.io_type for each in schema.outputs]
+        assert listed == [each.id for each in schema.inputs] + outputs
 
 
 def test_help_pages_belong_to_nodes_and_say_the_same_in_both_languages():

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import small_models
 import torch
@@ -17,7 +19,7 @@ def convert(source, target, *options: str) -> int:
 def test_it_converts_and_says_what_it_wrote(source, tmp_path, floats, capsys):
     assert convert(source, tmp_path / "out.safetensors", "--dtype", "fp32") == 0
     out = capsys.readouterr().out
-    assert "dit, 8.0 MiB in 1 file(s), for lightx2v" in out
+    assert f"dit, 8.0 MiB ({os.path.getsize(tmp_path / 'out.safetensors')} bytes) in 1 file(s), for lightx2v" in out
     assert "20 of 69 tensors are quantized, scales by absmax" in out
     assert f"wrote {tmp_path / 'out.safetensors'}" in out
     written, expected = load_file(tmp_path / "out.safetensors"), small_models.quantized(floats["dit"], "dit", "int8-channel")

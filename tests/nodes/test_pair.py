@@ -4,6 +4,7 @@ import pipeline
 import pytest
 import small_models
 import torch
+from lightquant.bridge.record import record_of
 from lightquant.errors import CheckpointError, DiscoveryError
 
 POSITIVE, NEGATIVE = pipeline.conditioning(1), pipeline.conditioning(2)
@@ -114,3 +115,14 @@ def test_the_fingerprint_follows_both_files(experts):
     path.unlink()
     seen.add(LoadDiTPair.fingerprint_inputs(**values))
     assert len(seen) == 4
+
+
+def test_the_float_experts_are_quantized_while_they_load_once_one_is_picked(experts):
+    for expert, seed in (("high", 11), ("low", 12)):
+        small_models.save(small_models.dit(seed=seed), experts / f"float_{expert}_noise.safetensors")
+    stored = pipeline.load_pair(scheme="int8-torch")
+    quantized = pipeline.load_pair(scheme="int8-torch", low_noise="float_low_noise.safetensors", dtype="fp32")
+    for model, float_model in zip(stored, quantized, strict=True):
+        assert record_of(model).how is None
+        assert record_of(float_model).how == "quantized while loading, absmax"
+        assert torch.equal(latents(float_model), latents(model))
