@@ -31,3 +31,7 @@ class DownloadError(LightQuantError):
 
 class ConvertError(LightQuantError):
     """A checkpoint can't be converted as asked, or could not be written."""
+
+
+class ReportError(LightQuantError):
+    """What a report is asked about can't be compared, or the report could not be written."""

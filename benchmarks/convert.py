@@ -17,6 +17,7 @@ from pathlib import Path
 
 import host
 import random_wan
+from lightquant.loaders.random_weights import MARK
 
 RUN = "import sys; from lightquant.cli import main; sys.exit(main(sys.argv[1:]))"
 PIECE = 1 << 24
@@ -24,7 +25,7 @@ PIECE = 1 << 24
 
 def make(path: Path, blocks: int, sparse: bool) -> None:
     """A bf16 checkpoint; its numbers are zeros (a hole) or random bits of ordinary size."""
-    header, offset = {}, 0
+    header, offset = {"__metadata__": MARK}, 0
     for key, shape in random_wan.shapes(blocks):
         size = 2
         for length in shape:

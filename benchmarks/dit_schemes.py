@@ -114,13 +114,11 @@ def supported(schemes: list[str], result: dict) -> list[str]:
 def make(format_name: str, path: Path, options: argparse.Namespace) -> dict:
     """Write a format's file; bf16 stays in memory and is returned."""
     import random_wan
-    from safetensors.torch import save_file
 
     tensors = random_wan.model(format_name, options.weights == "heavy", options.blocks)
     if format_name == BF16:
         return tensors
-    save_file(tensors, path)
-    random_wan.note_depth(path.parent, options.blocks)
+    random_wan.save(tensors, path, options.blocks)
     return {}
 
 

@@ -100,7 +100,6 @@ def measure(variant: str, weights: str, options: argparse.Namespace) -> dict:
     import random_wan
     import torch
     from lightquant.kernels.reference import relative_error
-    from safetensors.torch import save_file
 
     heavy, folder = weights == "heavy", Path(options.folder)
     vram = host.VRAM()
@@ -108,8 +107,7 @@ def measure(variant: str, weights: str, options: argparse.Namespace) -> dict:
     with torch.inference_mode():
         tensors, path = random_wan.model(storage(variant), heavy, options.blocks), folder / f"{variant}.safetensors"
         if variant != "bf16":
-            save_file(tensors, path)
-            random_wan.note_depth(folder, options.blocks)
+            random_wan.save(tensors, path, options.blocks)
             tensors = {}
         torch.cuda.empty_cache()
         vram.restart()

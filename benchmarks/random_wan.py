@@ -12,6 +12,8 @@ import torch
 from lightquant.convert.settings import COMFYUI
 from lightquant.convert.stored import stored_tensors
 from lightquant.formats import ABSMAX, FORMATS, FP8_CHANNEL, INT8_CHANNEL, Format
+from lightquant.loaders.random_weights import MARK
+from safetensors.torch import save_file
 
 DIM, FFN, BLOCKS, TEXT, FREQUENCIES, OUT = 5120, 13824, 40, 4096, 256, 64
 
@@ -94,6 +96,12 @@ STORAGES: dict[str, Callable[[torch.Tensor], Tensors]] = {
 def note_depth(folder: Path, blocks: int) -> None:
     """Say beside the files how many blocks they have: a shorter model than the published one would be refused as incomplete."""
     (folder / "config.json").write_text(json.dumps({"dim": DIM, "num_layers": blocks}))
+
+
+def save(tensors: Tensors, path: Path, blocks: int) -> None:
+    """Write a model, marked as random."""
+    save_file(tensors, path, MARK)
+    note_depth(path.parent, blocks)
 
 
 def model(storage: str, heavy: bool, blocks: int = BLOCKS) -> Tensors:

@@ -1,7 +1,6 @@
 """The inspector's way to ComfyUI: every component's checkpoints, where it computes, its progress bar and its images."""
 
 import comfy.model_management
-import numpy as np
 import torch
 
 from ..errors import CheckpointError
@@ -10,6 +9,7 @@ from ..loaders.storage import paths_of
 from ..reports.inspect import Inspection, inspect
 from ..reports.picture import draw
 from . import folders
+from .pages import as_image
 from .progress import byte_progress
 
 
@@ -20,20 +20,21 @@ def checkpoint_names() -> list[str]:
 
 def files_of(name: str) -> tuple[str, ...]:
     """The files behind a name from checkpoint_names."""
-    return paths_of(_path(name))
+    return paths_of(path_of(name))
 
 
 def inspect_checkpoint(name: str, data: bool) -> Inspection:
     """The report on a name from checkpoint_names; reading the data shows its progress and stops when the user cancels."""
-    return inspect(_path(name), comfy.model_management.get_torch_device(), data, byte_progress() if data else None)
+    return inspect(path_of(name), comfy.model_management.get_torch_device(), data, byte_progress() if data else None)
 
 
 def picture_of(inspection: Inspection) -> torch.Tensor:
-    """The report's picture as ComfyUI's IMAGE: fp32 [1, height, width, 3] from 0 to 1."""
-    return torch.from_numpy(np.asarray(draw(inspection), dtype=np.float32) / 255).unsqueeze(0)
+    """The report's picture as ComfyUI's IMAGE."""
+    return as_image(draw(inspection))
 
 
-def _path(name: str) -> str:
+def path_of(name: str) -> str:
+    """The path behind a name from checkpoint_names; any other name is refused."""
     folder, _, rest = name.partition("/")
     component = next((component.name for component in COMPONENTS.values() if component.folder == folder), None)
     if component is None:

@@ -75,6 +75,16 @@ def format_in(weight: QuantizedTensor) -> Format:
     return _FORMATS[weight._layout_cls]
 
 
+def format_name(weight: QuantizedTensor) -> str:
+    """The format of a quantized weight; for one of ComfyUI's own, its layout's name."""
+    return format_in(weight).name if is_stored(weight) else weight._layout_cls
+
+
+def nbytes(weight: QuantizedTensor) -> int:
+    """Bytes of its codes, scales and whatever else it holds."""
+    return sum(part.nbytes for part in (weight._qdata, *vars(weight._params).values()) if isinstance(part, torch.Tensor))
+
+
 def stored(weight: QuantizedTensor) -> QuantizedWeight:
     """The codes and scales inside."""
     return QuantizedWeight(weight._qdata, weight._params.scale)

@@ -16,6 +16,7 @@ from ..formats import ABSMAX, DTYPES, stored_as
 from ..kernels import Selections, select
 from ..loaders import Checkpoint, read
 from ..loaders.checkpoint import not_quantized, scheme_does_not_fit
+from ..loaders.random_weights import is_marked
 from ..schemes import AUTO, SCHEMES
 from .build import BUILDERS, Built, check_keys
 from .first_call import settle_attention
@@ -92,7 +93,7 @@ def assemble(request: Request, opened: Quantized, disable_dynamic: bool = False)
         component=request.component, file=request.path, scheme=request.scheme, kernels=_uses(checkpoint, selections),
         dtype=str(dtype).removeprefix("torch."),
         quantized=tuple(checkpoint.weights), float_tensors=tuple(checkpoint.tensors),
-        weight_bytes=_weight_bytes(checkpoint, dtype), tokenizer=built.tokenizer, how=opened.how,
+        weight_bytes=_weight_bytes(checkpoint, dtype), tokenizer=built.tokenizer, how=opened.how, random=is_marked(checkpoint.metadata),
     )  # fmt: skip
     attach(built.patcher, record)
     # The other mode keeps the patched weights of every hook as floats, which can't be copied back into a quantized weight.

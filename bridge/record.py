@@ -30,6 +30,7 @@ class ModelRecord:
     quantized: names of the quantized layers; float_tensors: keys that stayed float.
     weight_bytes: what all its weights take on the device.
     tokenizer: where a text encoder's tokenizer came from.
+    random: whether the file says that its weights are random.
     """
 
     component: str
@@ -42,6 +43,7 @@ class ModelRecord:
     weight_bytes: int
     tokenizer: str | None = None
     how: str | None = None
+    random: bool = False
 
     @property
     def format(self) -> str:

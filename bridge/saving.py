@@ -16,6 +16,7 @@ from ..loaders.catalogue import folder_for
 from ..loaders.components import COMPONENTS
 from ..loaders.download import readable
 from ..loaders.files import SAFETENSORS
+from ..loaders.random_weights import MARK
 from .given import check_no_bypass, given
 from .progress import byte_progress
 from .record import ModelRecord, record_of
@@ -80,4 +81,5 @@ def _metadata(record: ModelRecord, baked: int) -> dict[str, str]:
     made = {"version": __version__, "source": os.path.basename(record.file), "format": record.format}
     if record.how:
         made["how"] = record.how
-    return {"format": "pt", "lightquant": json.dumps({**made, "baked": baked} if baked else made)}
+    random = MARK if record.random else {}
+    return {"format": "pt", "lightquant": json.dumps({**made, "baked": baked} if baked else made), **random}

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import LightQuantError
-from . import config, convert, doctor, download, find, inspect_file, plan, schemes
+from . import config, convert, doctor, download, find, inspect_file, plan, report, schemes
 
-COMMANDS = {"schemes": schemes, "doctor": doctor, "inspect": inspect_file, "find": find, "config": config, "plan": plan, "convert": convert,
-            "download": download}  # fmt: skip
+COMMANDS = {
+    "schemes": schemes, "doctor": doctor, "inspect": inspect_file, "find": find, "config": config, "plan": plan, "convert": convert,
+    "report": report, "download": download,
+}  # fmt: skip
 """Each module has HELP, add_arguments(parser) and run(options) -> exit code."""
 
 

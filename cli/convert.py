@@ -12,7 +12,7 @@ from ..convert.lora import Lora, open_lora
 from ..convert.names import naming_of, to_diffusers, to_original, unknown_keys
 from ..convert.plan import Plan, plan_of
 from ..convert.recipe import read as read_recipe
-from ..convert.run import check_target, size_of
+from ..convert.run import check_target, nobody, size_of
 from ..convert.run import run as convert
 from ..convert.settings import LAYOUTS, LIGHTX2V, READERS, SINGLE, Settings
 from ..convert.source import Source
@@ -21,7 +21,11 @@ from ..formats import ABSMAX, DTYPES, FORMATS, MSE
 from ..loaders.download import readable
 from ..loaders.files import SAFETENSORS, opener
 from ..loaders.scaled import bare_name
+from ..reports.error_report.collect import Collector
+from ..reports.error_report.files import paths_for, save
+from ..reports.error_report.text import to_text
 from .progress import Bar
+from .report import report_name
 
 HELP = "quantize a float checkpoint: renamed, merged with LoRAs and quantized in one pass, a tensor at a time"
 
@@ -45,6 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lora", action="append", default=[], metavar="PATH[:STRENGTH[:ALPHA]]", help="merged before quantizing; repeatable")
     parser.add_argument("--allow-unmatched", action="store_true", help="let tensors of a LoRA that fit no tensor of the model be left out")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where it is computed (default: %(default)s)")
+    parser.add_argument(
+        "--report", metavar="FOLDER_OR_FILE", help="also report what it cost: .html, .json, .txt, .png, or into a folder the first two"
+    )
+    parser.add_argument("--random", action="store_true", help="label the report: the weights are random, even if the source does not say so")
     parser.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
     parser.add_argument("--force", action="store_true", help="replace what has that name")
 
@@ -59,18 +67,23 @@ def run(options: argparse.Namespace) -> int:
     plan = plan_of(options.source, source.headers, settings, name, lambda key: rename(bare_name(key)))
     loras = _loras(options, {output.key: tuple(source.headers[output.source].shape) for output in plan.outputs})
     print(describe(plan, options.target, size_of(source, plan, loras)))
+    reports = paths_for(options.report, report_name(options.target)) if options.report else []
     if options.dry_run:
         check_target(plan, options.target, options.force)
         return 0
-    bar = Bar()
+    bar, collector = Bar(), Collector(source, plan, options.target, len(loras), options.random) if reports else None
     try:
-        convert(source, plan, options.target, loras, options.force, lambda done, total: bar("converting", done, total))
+        convert(source, plan, options.target, loras, options.force, lambda done, total: bar("converting", done, total), collector or nobody)
     except KeyboardInterrupt:
         print(f"lightquant: interrupted. Nothing of {options.target} was written.", file=sys.stderr)
         return 130
     finally:
         bar.close()
     print(f"wrote {options.target}")
+    if collector:
+        print(to_text(collector.report()))
+        save(collector.report(), reports)
+        print("\n".join(f"wrote {path}" for path in reports))
     return 0
 
 
@@ -125,5 +138,3 @@ def _loras(options: argparse.Namespace, shapes: Mapping[str, tuple[int, ...]]) -
                 "It may be for another model. Leave them out with --allow-unmatched."
             )
     return loras
-
-

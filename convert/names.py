@@ -103,6 +103,11 @@ def naming_of(keys: Iterable[str]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+def into_original(keys: Iterable[str]) -> Callable[[str], str]:
+    """What turns a file's keys, without a prefix, into those that tell its component: Wan's own for a DiT in diffusers' names, else the same."""
+    return to_original if naming_of(keys) == DIFFUSERS else str
+
+
 def unknown_keys(keys: Iterable[str]) -> list[str]:
     """The keys of modules that have no name in the other naming, such as Animate's face adapter, whose k and v are fused only in Wan's."""
     return [key for key in keys if _known.match(key) is None]

@@ -10,7 +10,8 @@ from ..formats import ABSMAX, DTYPES, FP8_CHANNEL, Format, mixture
 from ..loaders.components import COMPONENTS, component_of
 from ..loaders.files import Header
 from ..loaders.foreign import describe_foreign, quantized_otherwise
-from ..loaders.scaled import SCALES
+from ..loaders.scaled import SCALES, bare_name
+from .names import into_original
 from .recipe import FLOAT
 from .selection import USUAL_DTYPE, is_left_out, is_quantized, layers_in
 from .settings import COMFYUI, LIGHTX2V, SINGLE, SPLIT, Settings
@@ -85,7 +86,8 @@ def plan_of(path: str, headers: Mapping[str, Header], settings: Settings, name: 
 
     Raises ConvertError where the source is none of the components, is quantized already, or the format can't be written for the reader.
     """
-    component = component_of([rename(key) for key in headers])
+    keys = [bare_name(key) for key in headers]
+    component = component_of(map(into_original(keys), keys))
     if component is None:
         raise ConvertError(f"LightQuant can't convert {path}: it is {describe_foreign(headers)}, where a Wan DiT, its T5 or its CLIP is needed.")
     scaled = [key for key in headers if key.endswith(SCALES)]

@@ -36,6 +36,9 @@ _INDEX = f"diffusion_pytorch_model{INDEX}"
 Progress = Callable[[int, int], None]
 """Told bytes written and bytes in all. What it raises stops the conversion."""
 
+Witness = Callable[[Output, torch.Tensor, Mapping[str, torch.Tensor]], None]
+"""Shown each tensor as it is quantized, on the device that computes, and what is written of it, by suffix. It keeps neither."""
+
 TensorsOf = Callable[[Output], Mapping[str, torch.Tensor]]
 """Gives what is written of an output, by the suffix behind its layer's name."""
 
@@ -53,8 +56,18 @@ def no_progress(done: int, total: int) -> None:
     pass
 
 
+def nobody(output: Output, tensor: torch.Tensor, parts: Mapping[str, torch.Tensor]) -> None:
+    pass
+
+
 def run(
-    source: Source, plan: Plan, target: str, changes: Mapping[str, Change] | None = None, force: bool = False, progress: Progress = no_progress
+    source: Source,
+    plan: Plan,
+    target: str,
+    changes: Mapping[str, Change] | None = None,
+    force: bool = False,
+    progress: Progress = no_progress,
+    witness: Witness = nobody,
 ) -> None:
     """Write the checkpoint of a plan: the file `target`, or for the layouts with several files the folder.
 
@@ -68,7 +81,7 @@ def run(
             coming, tensor = next(reading)
             if coming is not output:
                 raise ValueError(f"{coming.source} was read ahead, and {output.source} is written")
-            return converted(tensor, output, plan.settings, changes.values())
+            return converted(tensor, output, plan.settings, changes.values(), witness)
 
         write(plan, target, tensors_of, metadata_of(source, plan.format, plan.settings.scaling, changes), force, progress, source.check_unchanged)
 
@@ -157,7 +170,9 @@ def _write_file(
             step(output.nbytes)
 
 
-def converted(tensor: torch.Tensor, output: Output, settings: Settings, changes: Iterable[Change] = ()) -> dict[str, torch.Tensor]:
+def converted(
+    tensor: torch.Tensor, output: Output, settings: Settings, changes: Iterable[Change] = (), witness: Witness = nobody
+) -> dict[str, torch.Tensor]:
     """What is written of one tensor, by the suffix behind its layer's name, computed in fp32. Raises ConvertError on NaN and on what overflows."""
     tensor = tensor.to(settings.device if output.format else "cpu")  # the largest ones, embeddings, are only cast
     if tensor.is_floating_point():
@@ -169,6 +184,7 @@ def converted(tensor: torch.Tensor, output: Output, settings: Settings, changes:
     dtype = next(iter(output.stored.values())).dtype
     parts = stored_tensors(output.format, tensor, dtype, settings.reader, settings.scaling)
     check_held(parts, output.source)
+    witness(output, tensor, parts)
     return parts
 
 

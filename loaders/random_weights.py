@@ -1,5 +1,7 @@
 """The mark of a checkpoint whose weights are random: its makers write it, conversions carry it on, reports show it. Nothing is guessed."""
 
+from collections.abc import Mapping
+
 from .files import SAFETENSORS, safetensors_header
 from .storage import storage_of
 
@@ -18,6 +20,11 @@ def metadata_of(path: str) -> dict[str, str]:
     return found
 
 
+def is_marked(metadata: Mapping[str, str]) -> bool:
+    """Whether a file's metadata says that its weights are random."""
+    return metadata.get(KEY) == YES
+
+
 def is_marked_random(path: str) -> bool:
     """Whether any of a checkpoint's files says that its weights are random."""
-    return metadata_of(path).get(KEY) == YES
+    return is_marked(metadata_of(path))

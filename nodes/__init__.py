@@ -3,6 +3,7 @@
 from comfy_api.latest import ComfyExtension, io
 
 from ..routes import register
+from .compare import Compare
 from .download import Download
 from .from_config import FromConfig
 from .inspect import Inspect
@@ -10,6 +11,7 @@ from .kernels import Kernels
 from .loaders import LoadCLIP, LoadDiT, LoadT5
 from .pair import LoadDiTPair
 from .quantize import Quantize
+from .report import Report
 from .save import Save
 
 
@@ -20,7 +22,7 @@ class LightQuantExtension(ComfyExtension):
         register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, Quantize, Save, Inspect, Kernels, FromConfig, Download]
+        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, Quantize, Save, Inspect, Report, Compare, Kernels, FromConfig, Download]
 
 
 __all__ = ["LightQuantExtension"]

@@ -34,6 +34,11 @@ def missing_kernel() -> io.Combo.Input:
     )
 
 
+def random() -> io.Boolean.Input:
+    tooltip = "Label the report: the weights are random, even if no file says so. Its figures then say nothing about pictures."
+    return io.Boolean.Input("random", default=False, tooltip=tooltip)
+
+
 def chosen(name: str) -> str | None:
     """What the user picked in a dropdown that begins with FIND; None: nothing."""
     return None if name == FIND else name

@@ -11,9 +11,10 @@ from ..formats import mixture
 from ..loaders.blocks import promised_depth
 from ..loaders.checkpoint import without_prefix
 from ..loaders.components import COMPONENTS
-from ..loaders.files import SAFETENSORS, Header, safetensors_header
+from ..loaders.files import Header
 from ..loaders.foreign import describe_foreign, quantized_otherwise
 from ..loaders.identity import identify
+from ..loaders.random_weights import metadata_of
 from ..loaders.storage import Storage, headers, storage_of
 from . import layers
 from .auto import auto_takes
@@ -94,7 +95,7 @@ def inspect(path: str, device: torch.device, data: bool = False, progress: Progr
         blocks=layers.blocks_of(bare),
         layers=layers.layers_of(bare),
         notes=(*notes_on(bare, len(found) - len(bare)), *(damage_in(bare, formats) if family else ()), *_too_short(storage, family)),
-        metadata=_metadata(storage),
+        metadata=_metadata(path),
         device=device_name(device),
         auto={name: auto_takes(name, device).said for name in formats},
         schemes=schemes_for(formats, device),
@@ -120,9 +121,5 @@ def _precisions(tensors: Mapping[str, Header]) -> dict[str, tuple[int, int]]:
     return {name: (len(each), sum(each)) for name, each in sorted(sizes.items(), key=lambda item: -sum(item[1]))}
 
 
-def _metadata(storage: Storage) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for file in storage.files:
-        if file.lower().endswith(SAFETENSORS):
-            found.update(safetensors_header(file).get("__metadata__") or {})
-    return {key: value if len(value) <= _LONGEST else value[:_LONGEST] + "..." for key, value in found.items()}
+def _metadata(path: str) -> dict[str, str]:
+    return {key: value if len(value) <= _LONGEST else value[:_LONGEST] + "..." for key, value in metadata_of(path).items()}

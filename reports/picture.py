@@ -2,20 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
+from .canvas import ALARM, FAINT, GRID, LABELS, LINE, MARGIN, PAPER, SMALL, TEXT, TITLE, WIDTH, Canvas
 from .inspect import Inspection
 from .layers import OUTSIDE, SCALES, Block, place_of
 from .text import count_text, dimensions_text, size_text
 
-WIDTH, MARGIN, LABELS = 1440, 40, 250
-"""Pixels: of the whole picture, around it, and for the names at the left."""
 _BAR, _GAP, _CHART, _LARGEST_CELL, _MOST_ROWS, _MOST_HEIGHT, _WIDEST = 34, 14, 260, 26, 28, 2000, 100
-_TITLE, _TEXT, _SMALL, _LINE = 30, 20, 17, 34
 
-_PAPER, _INK, _FAINT, _GRID, _ALARM = "#ffffff", "#20242b", "#6b7280", "#e3e6ea", "#d7263d"
 _COLOURS = {
     "fp8 e4m3, one scale a row": "#2f6fb5", "fp8 e4m3, one scale a tensor": "#86b6e6", "fp8 e4m3, no scale": "#c9ddf2",
     "int8, one scale a row": "#23897b", "int8, one scale a tensor": "#86c9bd", "int8, no scale": "#c5e6e0",
@@ -42,22 +38,22 @@ class _Picture:
         self._suspicious = {finding.tensor.removesuffix(end) for finding in found for end in (".weight", *SCALES) if finding.tensor.endswith(end)}
         self._step = min(_WIDEST, (WIDTH - MARGIN - LABELS) / max(1, len(self._blocks)))
         self._cell = min(_LARGEST_CELL, max(14, int(self._step)))
-        canvas = Image.new("RGB", (WIDTH, _MOST_HEIGHT), _PAPER)
-        self._draw = ImageDraw.Draw(canvas)
+        canvas = Canvas(_MOST_HEIGHT)
+        self._draw, self._write = canvas.draw, canvas.write
         below = self._totals(self._headline(MARGIN))
         if self._blocks:
             below = self._grid(self._columns(below))
-        self.image = canvas.crop((0, 0, WIDTH, self._legend(below) + MARGIN))
+        self.image = canvas.down_to(self._legend(below) + MARGIN)
 
     def _headline(self, y: int) -> int:
         family, inspection = self._inspection.family, self._inspection
         twin = f", or {family.twin}" if family and family.twin else ""
         title = f"{family.name}{twin}, {dimensions_text(family)}" if family else inspection.title
-        self._write(MARGIN, y, title, _TITLE, limit=WIDTH - 2 * MARGIN)
+        self._write(MARGIN, y, title, TITLE, limit=WIDTH - 2 * MARGIN)
         name = inspection.path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
         counted = f"{count_text(inspection.parameters)} parameters" if inspection.parameters else ""
         facts = filter(None, (name, inspection.format or "not one of LightQuant's formats", size_text(inspection.bytes), inspection.kind, counted))
-        self._write(MARGIN, y + 42, "   |   ".join(facts), _TEXT, _FAINT, limit=WIDTH - 2 * MARGIN)
+        self._write(MARGIN, y + 42, "   |   ".join(facts), TEXT, FAINT, limit=WIDTH - 2 * MARGIN)
         return y + 100
 
     def _totals(self, y: int) -> int:
@@ -67,26 +63,26 @@ class _Picture:
         largest = max(1, *(sum(each.values()) for each in sizes.values()))
         room = WIDTH - MARGIN - LABELS - 140
         for name, each in sizes.items():
-            self._write(LABELS - 14, y + _BAR // 2, name, _TEXT, anchor="rm")
+            self._write(LABELS - 14, y + _BAR // 2, name, TEXT, anchor="rm")
             x = float(LABELS)
             for precision, size in each.items():
                 self._draw.rectangle((x, y, x + room * size / largest, y + _BAR), fill=self._colours[precision])
                 x += room * size / largest
-            self._write(int(x) + 10, y + _BAR // 2, size_text(sum(each.values())), _TEXT, anchor="lm")
+            self._write(int(x) + 10, y + _BAR // 2, size_text(sum(each.values())), TEXT, anchor="lm")
             y += _BAR + _GAP
         return y + 30
 
     def _columns(self, y: int) -> int:
         """Stacked columns, a block each."""
-        self._write(LABELS, y - 4, "bytes of each block", _TEXT, _FAINT)
+        self._write(LABELS, y - 4, "bytes of each block", TEXT, FAINT)
         y += 34
         top = max(sum(block.bytes.values()) for block in self._blocks)
         tick = _round_step(top)
         scale, order = (_CHART - 34) / top, _totals(self._blocks)
         for level in range(0, top + 1, tick):
             height = y + _CHART - 34 - level * scale
-            self._draw.line((LABELS, height, WIDTH - MARGIN, height), fill=_GRID)
-            self._write(LABELS - 14, int(height), size_text(level).replace(".00", "") if level else "0", _SMALL, _FAINT, anchor="rm")
+            self._draw.line((LABELS, height, WIDTH - MARGIN, height), fill=GRID)
+            self._write(LABELS - 14, int(height), size_text(level).replace(".00", "") if level else "0", SMALL, FAINT, anchor="rm")
         for number, block in enumerate(self._blocks):
             left, bottom = LABELS + number * self._step, y + _CHART - 34.0
             for precision in order:
@@ -99,12 +95,12 @@ class _Picture:
     def _grid(self, y: int) -> int:
         """A row for each role, a column for each block; what was found in the data is crossed."""
         more = f" (the JSON has {self._hidden} more a block)" if self._hidden else ""
-        self._write(LABELS, y + 8, f"precision of each layer{more}", _TEXT, _FAINT)
+        self._write(LABELS, y + 8, f"precision of each layer{more}", TEXT, FAINT)
         y += 42
         stored = {(layer.block, layer.role.split("*", 1)[1]): layer for layer in self._inspection.layers if layer.block}
         for row, role in enumerate(self._roles):
             top = y + row * self._cell
-            self._write(LABELS - 14, top + self._cell // 2, role.strip("._"), _SMALL, anchor="rm", limit=LABELS - MARGIN)
+            self._write(LABELS - 14, top + self._cell // 2, role.strip("._"), SMALL, anchor="rm", limit=LABELS - MARGIN)
             for column, block in enumerate(self._blocks):
                 layer = stored.get((block.name, role))
                 if layer:
@@ -123,24 +119,24 @@ class _Picture:
             middle = int(LABELS + (column + 0.5) * self._step)
             alarm = (block.group, block.number) in self._alarmed
             if block.number % every == 0 or alarm:
-                self._write(middle, y, str(block.number), _SMALL, _ALARM if alarm else _FAINT, anchor="ma")
+                self._write(middle, y, str(block.number), SMALL, ALARM if alarm else FAINT, anchor="ma")
         for group in groups:
             columns = [column for column, block in enumerate(self._blocks) if block.group == group]
             middle = int(LABELS + (columns[0] + columns[-1] + 1) / 2 * self._step)
-            self._write(middle, y + 22, group, _SMALL, anchor="ma", limit=max(60, int(len(columns) * self._step)))
+            self._write(middle, y + 22, group, SMALL, anchor="ma", limit=max(60, int(len(columns) * self._step)))
 
     def _legend(self, y: int) -> int:
         """What each colour means, three to a line. Returns where it ends."""
         entries = [(f"{precision}: {size_text(size)}", self._colours[precision]) for precision, size in _totals(self._inspection.blocks).items()]
-        entries += [("suspicious values", _ALARM)] if self._alarmed else []
+        entries += [("suspicious values", ALARM)] if self._alarmed else []
         for number, (text, colour) in enumerate(entries):
-            x, top = LABELS + number % 3 * (WIDTH - MARGIN - LABELS) // 3, y + number // 3 * _LINE
-            if colour == _ALARM:
+            x, top = LABELS + number % 3 * (WIDTH - MARGIN - LABELS) // 3, y + number // 3 * LINE
+            if colour == ALARM:
                 self._cross(x + 10, top + 10)
             else:
                 self._draw.rectangle((x, top, x + 20, top + 20), fill=colour)
-            self._write(x + 30, top + 10, text, _SMALL, anchor="lm")
-        return y + (len(entries) + 2) // 3 * _LINE
+            self._write(x + 30, top + 10, text, SMALL, anchor="lm")
+        return y + (len(entries) + 2) // 3 * LINE
 
     def _box(self, left: float, top: float, bottom: float, colour: str) -> None:
         inset = min(2.0, self._step / 8)
@@ -148,20 +144,9 @@ class _Picture:
 
     def _cross(self, x: float, y: float) -> None:
         for direction in (-1, 1):
-            self._draw.line((x - 6, y - 6 * direction, x + 6, y + 6 * direction), fill=_PAPER, width=6)
+            self._draw.line((x - 6, y - 6 * direction, x + 6, y + 6 * direction), fill=PAPER, width=6)
         for direction in (-1, 1):
-            self._draw.line((x - 5, y - 5 * direction, x + 5, y + 5 * direction), fill=_ALARM, width=3)
-
-    def _write(self, x: int, y: int, text: str, size: int, colour: str = _INK, anchor: str = "la", limit: int | None = None) -> None:
-        font = _font(size)
-        while limit and len(text) > 4 and font.getlength(text) > limit:
-            text = text.removesuffix("...")[:-1] + "..."
-        self._draw.text((x, y), text, fill=colour, font=font, anchor=anchor)
-
-
-@lru_cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+            self._draw.line((x - 5, y - 5 * direction, x + 5, y + 5 * direction), fill=ALARM, width=3)
 
 
 def _totals(blocks: Iterable[Block]) -> dict[str, int]:

@@ -17,15 +17,15 @@ class RowReader:
         self._piece = piece
         self._mapped: tuple[str, Mapping[str, torch.Tensor]] = ("", {})
 
-    def rows(self, key: str, header: Header) -> Iterator[torch.Tensor]:
+    def rows(self, key: str, header: Header, piece: int | None = None) -> Iterator[torch.Tensor]:
         """The tensor as [n, K] pieces in order: its first dimension is N, all others make K; a tensor of less than two dimensions is one row.
 
-        Raises CheckpointError where the file ends too soon.
+        piece: bytes of one, where not the reader's own. Raises CheckpointError where the file ends too soon.
         """
         if not header.nbytes:
             return
         count = header.shape[0] if len(header.shape) > 1 else 1
-        step = max(1, self._piece // max(1, header.nbytes // count))
+        step = max(1, (piece or self._piece) // max(1, header.nbytes // count))
         if header.offset is None:
             yield from self._tensor(key, header).reshape(count, -1).split(step)
             return
@@ -37,6 +37,11 @@ class RowReader:
                 if file.readinto(view) != len(view):
                     raise CheckpointError(f"LightQuant can't read {key} in {os.path.basename(header.file)}: the file changed. Inspect it again.")
                 yield torch.frombuffer(view, dtype=header.dtype).reshape(min(step, count - first), -1)
+
+    def tensor(self, key: str, header: Header) -> torch.Tensor:
+        """The whole tensor as it is."""
+        pieces = [*self.rows(key, header, header.nbytes)]
+        return pieces[0].reshape(header.shape) if pieces else torch.empty(header.shape, dtype=header.dtype)
 
     def whole(self, key: str, header: Header) -> torch.Tensor:
         """The tensor as fp32, flat: for scales, which are small."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from lightquant.formats import FORMATS
+from lightquant.loaders.random_weights import MARK
 from safetensors.torch import save_file
 
 Tensors = dict[str, torch.Tensor]
@@ -167,10 +168,10 @@ def of_all_formats(key: str) -> str | None:
 
 
 def save(tensors: Mapping[str, torch.Tensor], path: Path) -> Path:
-    """Write the tensors as .safetensors or, like LightX2V's encoders, as a torch.save dictionary (.pth)."""
+    """Write the tensors as .safetensors, marked as random, or, like LightX2V's encoders, as a torch.save dictionary (.pth), which takes no mark."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".safetensors":
-        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, path)
+        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, path, MARK)
     else:
         torch.save(dict(tensors), path)
     return path

@@ -40,10 +40,10 @@ def test_a_block_kept_in_bf16_stands_out(tmp_path, floats):
 
 def test_suspicious_layers_are_marked(tmp_path, floats):
     tensors = small_models.quantized(floats["dit"], "dit", "fp8-channel")
-    assert not pixels(drawn(tensors, tmp_path, data=True), picture._ALARM).any()
+    assert not pixels(drawn(tensors, tmp_path, data=True), picture.ALARM).any()
     tensors["blocks.0.ffn.0.weight_scale"][0] = float("nan")
-    assert not pixels(drawn(tensors, tmp_path), picture._ALARM).any()
-    assert pixels(drawn(tensors, tmp_path, data=True), picture._ALARM).any()
+    assert not pixels(drawn(tensors, tmp_path), picture.ALARM).any()
+    assert pixels(drawn(tensors, tmp_path, data=True), picture.ALARM).any()
 
 
 @pytest.mark.parametrize("component", ["i2v", "t5", "clip"])
