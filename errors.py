@@ -31,3 +31,7 @@ class DownloadError(LightQuantError):
 
 class ConvertError(LightQuantError):
     """A checkpoint can't be converted as asked, or could not be written."""
+
+
+class LoraError(LightQuantError):
+    """A LoRA is not one, or is for another model."""
