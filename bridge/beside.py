@@ -138,8 +138,8 @@ class Holder(torch.nn.Module):
         if model in self._running:  # a wrapper that ComfyUI has been given twice
             yield
             return
-        layers = [model.get_submodule(name) for name in self.names]
-        owners = [(model.get_submodule(key.rpartition(".")[0]), key.rpartition(".")[2]) for key in self.keys]
+        layers = [_module(model, name) for name in self.names]
+        owners = [(_module(model, key.rpartition(".")[0]), key.rpartition(".")[2]) for key in self.keys]
         originals = [owner._parameters[name] for owner, name in owners]
         self._running.add(model)
         try:
@@ -155,6 +155,12 @@ class Holder(torch.nn.Module):
             for (owner, name), original in zip(owners, originals, strict=True):
                 owner._parameters[name] = original
             self._running.discard(model)
+
+
+def _module(model: torch.nn.Module, name: str) -> torch.nn.Module:
+    """A module by its name, and not what torch.compile may have put in its place for this call."""
+    module = model.get_submodule(name)
+    return getattr(module, "_orig_mod", module)
 
 
 def run_beside(patcher, key: str, make: Callable[[], Additions]) -> None:
