@@ -147,7 +147,7 @@ class Holder(torch.nn.Module):
                 layer.beside = (beside,)
             for (owner, name), original, added in zip(owners, originals, self.parameters_added.tensors, strict=True):
                 changed = original.float() + comfy.model_management.cast_to(added, torch.float32, original.device)
-                owner._parameters[name] = torch.nn.Parameter(changed, requires_grad=False)
+                owner._parameters[name] = torch.nn.Parameter(changed.to(original.dtype), requires_grad=False)
             yield
         finally:
             for layer in layers:
@@ -168,25 +168,24 @@ def run_beside(patcher, key: str, make: Callable[[], Additions]) -> None:
 
     make: called when sampling first needs them, so that of a chain of nodes only the last one's additions are made.
     """
-    devices = {"load_device": patcher.load_device, "offload_device": patcher.offload_device}
 
-    def new_holder(disable_dynamic: bool = False):
+    def new_holder(load_device: torch.device, offload_device: torch.device, disable_dynamic: bool = False):
         # Static under dynamic VRAM too, so that torch.compile can trace through it.
-        holder = comfy.model_patcher.ModelPatcher(Holder(make()), **devices)
-        holder.cached_patcher_init = (new_holder, ())
+        holder = comfy.model_patcher.ModelPatcher(Holder(make()), load_device=load_device, offload_device=offload_device)
+        holder.cached_patcher_init = (new_holder, (load_device, offload_device))
         return holder
 
-    holder = cache(new_holder)
+    holder_on, devices = cache(new_holder), (patcher.load_device, patcher.offload_device)
 
     def load_with_the_model(executor, model, *args, **kwargs):
-        model.set_additional_models(key, [holder()])
+        model.set_additional_models(key, [holder_on(model.load_device, model.offload_device)])
         return executor(model, *args, **kwargs)
 
     def apply_model(executor, *args, **kwargs):
         # A copy of the model on another GPU has a copy of the holder there, made by ComfyUI.
         current = getattr(executor.class_obj, "current_patcher", None)
         holders = current.get_additional_models_with_key(key) if current is not None else []
-        with (holders[0] if holders else holder()).model.in_place(executor.class_obj):
+        with (holders[0] if holders else holder_on(*devices)).model.in_place(executor.class_obj):
             return executor(*args, **kwargs)
 
     patcher.remove_additional_models(key)

@@ -205,6 +205,4 @@ _READERS = {"lora": _lora, "loha": _loha, "lokr": _lokr}
 def _used(tensors: Tensors, names: Mapping[str, object], found: Iterable[Change]) -> set[str]:
     """The file's keys that are part of what was found."""
     adapters = (change.patch for change in found if isinstance(change.patch, WeightAdapterBase))
-    return {key for adapter in adapters for key in adapter.loaded_keys} | {
-        name + end for name in names for end in _WHOLE if name + end in tensors
-    }
+    return {key for adapter in adapters for key in adapter.loaded_keys} | {name + end for name in names for end in _WHOLE if name + end in tensors}

@@ -25,8 +25,6 @@ def place_of(model: torch.nn.Module, key: str) -> Place:
     """The place of a parameter, by its key in the model's state dict."""
     layer, _, _ = key.rpartition(".")
     module, parameter = model.get_submodule(layer), comfy.utils.get_attr(model, key)
-    if isinstance(module, QuantizedLinear):
-        kind = LINEAR
-    else:
-        kind = OWN if next(module.children(), None) is not None else LEAF
+    holds_others = next(module.children(), None) is not None
+    kind = LINEAR if isinstance(module, QuantizedLinear) else OWN if holds_others else LEAF
     return Place(layer, kind, tuple(parameter.shape), parameter.dtype)

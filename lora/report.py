@@ -39,7 +39,7 @@ def describe(outcome: Outcome) -> str:
         lines.append(f"patched into the weights of {_counted(outcome.patched)}")
     forced = [each for each in outcome.patched if each.place.kind == LINEAR and each.change.content is None]
     if forced:
-        lines.append(f"{_kinds(forced)}: multiplies the weight itself, so it can't be computed beside it")
+        lines.append(f"of these {_kinds(forced)}, which can't be computed beside a weight")
     if outcome.bytes_beside:
         lines.append(f"{outcome.bytes_beside / 2**20:.1f} MiB of factors, of all LoRAs that this model has")
     if outcome.cost:

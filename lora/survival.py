@@ -4,7 +4,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
+
 from ..bridge.baking import Baked
+
 
 @dataclass(frozen=True)
 class Survival:
@@ -23,12 +26,16 @@ def survival(layers: Iterable[Baked]) -> Survival | None:
     wrong = meant = arrived = both = 0.0
     errors = []
     for layer in layers:
-        change, change_that_arrives = layer.patched - layer.stored, layer.baked - layer.stored
-        squares = [float((a * b).double().sum()) for a, b in ((change, change), (change_that_arrives, change_that_arrives), (change, change_that_arrives))]
-        difference = float((change_that_arrives - change).double().square().sum())
-        wrong, meant, arrived, both = wrong + difference, meant + squares[0], arrived + squares[1], both + squares[2]
-        errors.append((layer.layer, math.sqrt(difference / squares[0]) if squares[0] else 0.0))
+        change, arriving = layer.patched - layer.stored, layer.baked - layer.stored
+        size, difference = _product(change, change), _product(arriving - change, arriving - change)
+        wrong, meant = wrong + difference, meant + size
+        arrived, both = arrived + _product(arriving, arriving), both + _product(change, arriving)
+        errors.append((layer.layer, math.sqrt(difference / size) if size else 0.0))
     if not meant:
         return None
     errors.sort(key=lambda each: -each[1])
     return Survival(math.sqrt(wrong / meant), both / math.sqrt(meant * arrived) if arrived else 0.0, tuple(errors))
+
+
+def _product(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a * b).sum(dtype=torch.float64))

@@ -21,7 +21,7 @@ class LoRA(io.ComfyNode):
             ),
             search_aliases=["lightx2v", "quantized", "lora", "lycoris", "loha", "lokr", "distill", "wan"],
             inputs=[
-                io.Model.Input("model"),
+                io.Model.Input("model", tooltip="What the LoRA is added to: a MODEL of LightQuant's loaders, or any other."),
                 io.Combo.Input("lora", options=lora_names(), tooltip="A file in models/loras."),
                 io.Float.Input(
                     "strength", default=1.0, min=-100.0, max=100.0, step=0.01, tooltip="What its change is multiplied by. 0: nothing is added."

@@ -10,7 +10,8 @@ from small_models import Tensors, Weights
 PREFIX = "diffusion_model."
 
 LINEARS = {
-    **{f"{attention}.{letter}": (256, 256) for attention in ("self_attn", "cross_attn") for letter in "qkvo"}, "ffn.0": (512, 256), "ffn.2": (256, 512),
+    **{f"{attention}.{letter}": (256, 256) for attention in ("self_attn", "cross_attn") for letter in "qkvo"},
+    "ffn.0": (512, 256), "ffn.2": (256, 512),
 }  # fmt: skip
 """The quantized layers of a block of the small DiT, with the shapes of their weights."""
 

@@ -70,10 +70,10 @@ def test_what_multiplies_the_weight_is_patched_and_said_so(stored, folder, float
         tensors = small_loras.factors(layers)
         tensors |= {f"{small_loras.PREFIX}{layer}.dora_scale": draw.normal(shape[0], 1, mean=1.0, std=0.2) for layer, shape in layers.items()}
     else:
-        tensors = {f"{small_loras.PREFIX}{layer}.oft_blocks": draw.normal(16, shape[0] // 16, shape[0] // 16, std=0.1) for layer, shape in layers.items()}
+        tensors = {f"{small_loras.PREFIX}{layer}.oft_blocks": draw.normal(16, rows // 16, rows // 16, std=0.1) for layer, (rows, _) in layers.items()}
     path, model, float_model = small_loras.save(folder, "b.safetensors", tensors), stored("int8-channel"), float_models.load_dit(floats["dit"])
     applied = add_lora(model, path, 1.0)
-    assert f"2 {kind}: multiplies the weight itself, so it can't be computed beside it" in applied.text
+    assert f"of these 2 {kind}, which can't be computed beside a weight" in applied.text
     assert "rounded into 2 quantized layers" in applied.text
     (patched,) = nodes.LoraLoaderModelOnly().load_lora_model_only(float_model, "b.safetensors", 1.0)
     assert cosine(predict(applied.model) - predict(model), predict(patched) - predict(float_model)) > 0.95

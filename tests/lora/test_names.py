@@ -84,7 +84,7 @@ def test_a_lora_of_another_width_is_refused(model, folder):
     wide = small_loras.factors({"blocks.0.ffn.0": (1024, 512)})
     with pytest.raises(LoraError, match=r"its LoRA for diffusion_model.blocks.0.ffn.0.weight is 1024 x 512, where this model has 512 x 256"):
         add_lora(model, small_loras.save(folder, "wide.safetensors", wide), 1.0)
-    with pytest.raises(LoraError, match="its difference for .*modulation is 1 x 6 x 512"):
+    with pytest.raises(LoraError, match=r"its difference for .*modulation is 1 x 6 x 512"):
         add_lora(model, small_loras.save(folder, "diff.safetensors", {"diffusion_model.blocks.0.modulation.diff": torch.zeros(1, 6, 512)}), 1.0)
     halves = small_loras.factors({"blocks.0.ffn.0": (512, 256)})
     halves["diffusion_model.blocks.0.ffn.0.lora_up.weight"] = torch.zeros(512, 4)

@@ -18,14 +18,22 @@ from lightquant.bridge.linear import QuantizedLinear
 FORMAT = "int8-channel"
 
 
+def tensors_of_ours() -> dict[str, torch.Tensor]:
+    return small_loras.factors(small_loras.QUANTIZED, size=0.3, seed=1) | small_loras.differences()
+
+
+def tensors_of_stock() -> dict[str, torch.Tensor]:
+    return small_loras.factors(small_loras.QUANTIZED, size=0.3, seed=2)
+
+
 @pytest.fixture
 def ours(folder):
-    return small_loras.save(folder, "ours.safetensors", small_loras.factors(small_loras.QUANTIZED, size=0.3, seed=1) | small_loras.differences())
+    return small_loras.save(folder, "ours.safetensors", tensors_of_ours())
 
 
 @pytest.fixture
 def stock(folder):
-    small_loras.save(folder, "stock.safetensors", small_loras.factors(small_loras.QUANTIZED, size=0.3, seed=2))
+    small_loras.save(folder, "stock.safetensors", tensors_of_stock())
     return "stock.safetensors"
 
 
@@ -43,9 +51,8 @@ def load_lora_bypass(model, name: str):
 @pytest.fixture
 def both(floats, predict):
     """What the two LoRAs add to the float model's prediction, together."""
-    loras = small_loras.factors(small_loras.QUANTIZED, size=0.3, seed=1) | small_loras.differences(), small_loras.factors(small_loras.QUANTIZED, size=0.3, seed=2)
-    float_models_predictions = [predict(float_models.load_dit(small_loras.merged(floats["dit"], *((each, 1.0) for each in some)))) for some in (loras, ())]
-    return float_models_predictions[0] - float_models_predictions[1]
+    merged = small_loras.merged(floats["dit"], (tensors_of_ours(), 1.0), (tensors_of_stock(), 1.0))
+    return predict(float_models.load_dit(merged)) - predict(float_models.load_dit(floats["dit"]))
 
 
 def nothing_left(model) -> bool:
