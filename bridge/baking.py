@@ -9,6 +9,9 @@ import comfy.utils
 import torch
 from comfy.quant_ops import QuantizedTensor
 
+PIECES = 8
+"""So many fp32 copies of a weight exist at once while one is baked and compared."""
+
 
 class Baked(NamedTuple):
     """A layer's weight [N, K] in fp32: as it is stored, with its patches, and with them rounded back into its format."""
@@ -25,6 +28,8 @@ def bake_each(patcher, keys: Sequence[str]) -> Iterator[Baked]:
     Nothing of the model is changed. It shows its progress on the node, and stops when the user cancels.
     """
     bar, device = comfy.utils.ProgressBar(len(keys)), patcher.load_device
+    largest = max((comfy.utils.get_attr(patcher.model, key).numel() for key in keys), default=0)
+    comfy.model_management.free_memory(PIECES * 4 * largest, device)
     for key in keys:
         comfy.model_management.throw_exception_if_processing_interrupted()
         bar.update(1)

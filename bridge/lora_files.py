@@ -42,7 +42,7 @@ class Additive(NamedTuple):
     adapter: WeightAdapterBase
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Change:
     """What a file does to one parameter of a model.
 

@@ -43,9 +43,10 @@ def add_lora(model, path: str, strength: float, mode: str = BESIDE) -> Applied:
         )
     if strength == 0:
         return Applied(model, describe(Outcome(path, strength, mode, (), (), changes.unmatched, size(chain_of(model)))))
-    runs = tuple(each for each in placed if each.is_on_parameter or (mode == BESIDE and each.is_beside))
-    patched = tuple(each for each in placed if each not in runs)
-    clone, chain = model.clone(), (*chain_of(model), Link(strength, runs))
+    runs, patched = [], []
+    for each in placed:
+        (runs if each.is_on_parameter or (mode == BESIDE and each.is_beside) else patched).append(each)
+    clone, chain = model.clone(), (*chain_of(model), Link(strength, tuple(runs)))
     for patches in _sets(each.change for each in patched):
         clone.add_patches(patches, strength)
     clone.set_attachments(KEY, chain)

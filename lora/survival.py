@@ -11,7 +11,7 @@ from ..bridge.baking import Baked
 
 @dataclass(frozen=True)
 class Survival:
-    """error: of the change that arrives in the weights, relative to the change that was meant; 0 is all of it. cosine: of the two, 1 is all of it.
+    """error: of the change that arrives in the weights, relative to the change that was meant; 0: nothing is lost. cosine: of the two; 1: nothing is.
 
     layers: every layer's name with its own error, the worst first.
     """
