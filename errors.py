@@ -35,3 +35,7 @@ class ConvertError(LightQuantError):
 
 class ReportError(LightQuantError):
     """What a report is asked about can't be compared, or the report could not be written."""
+
+
+class LoraError(LightQuantError):
+    """A LoRA is not one, or is for another model."""

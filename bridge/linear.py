@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from comfy.quant_ops import QuantizedTensor
 
 from ..kernels import Selection, Selections
+from .beside import Beside
 from .layouts import format_in, stored
 from .lending import lend, take_back
 
@@ -92,18 +93,32 @@ class QuantizedLinear(comfy.ops.manual_cast.Linear):
                 self._parameters[name] = torch.nn.Parameter(fn(parameter), requires_grad=False)
         return self
 
+    beside: tuple[Beside, ...] = ()
+    """What computes beside the product, while the model of a clone that has a LoRA runs; see beside.py."""
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not isinstance(self.weight, QuantizedTensor):
-            return super().forward(x)
-        comfy.ops.run_every_op()
-        if self.weight_function or self.bias_function:
-            # Patches are added to the float weight, which is then multiplied as it is: rounding it again would round a LoRA away.
-            return self.forward_comfy_cast_weights(x)
-        loan = lend(self, x)
-        if isinstance(loan.weight, QuantizedTensor):
-            y = self.kernel_selection.linear(x, stored(loan.weight), loan.bias)
+        if isinstance(self.weight, QuantizedTensor) and not self.weight_function and not self.bias_function:
+            y = self._multiply(x)
         else:
-            y = F.linear(x, loan.weight.to(x.dtype), loan.bias)
+            # Patches are added to the float weight, which is then multiplied as it is: rounding it again would round a LoRA away.
+            y = super().forward(x)
+            for each in self.beside:
+                y = each.add_bias(y)
+        for each in self.beside:
+            y = each.add(x, y)
+        return y
+
+    def _multiply(self, x: torch.Tensor) -> torch.Tensor:
+        """x @ W.T + b by the model's kernel, the bias being that of the layer and of what is beside it."""
+        comfy.ops.run_every_op()
+        loan = lend(self, x)
+        bias = loan.bias
+        for each in self.beside:
+            bias = each.bias_with(bias, x)
+        if isinstance(loan.weight, QuantizedTensor):
+            y = self.kernel_selection.linear(x, stored(loan.weight), bias)
+        else:
+            y = F.linear(x, loan.weight.to(x.dtype), bias)
         take_back(self, loan)
         return y
 

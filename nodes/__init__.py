@@ -9,6 +9,7 @@ from .from_config import FromConfig
 from .inspect import Inspect
 from .kernels import Kernels
 from .loaders import LoadCLIP, LoadDiT, LoadT5
+from .lora import LoRA
 from .pair import LoadDiTPair
 from .quantize import Quantize
 from .report import Report
@@ -22,7 +23,7 @@ class LightQuantExtension(ComfyExtension):
         register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, Quantize, Save, Inspect, Report, Compare, Kernels, FromConfig, Download]
+        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, LoRA, Quantize, Save, Inspect, Report, Compare, Kernels, FromConfig, Download]
 
 
 __all__ = ["LightQuantExtension"]

@@ -102,6 +102,15 @@ def models(floats, spiece, tmp_path_factory):
 
 
 @pytest.fixture
+def checkpoint(models):
+    """Reads a checkpoint of the model folders by component and file name: the truth that loaded layers are held to."""
+    from lightquant.bridge.folders import full_path, open_file
+    from lightquant.loaders import read
+
+    return lambda component, name: read(full_path(component, name), component, open_file)
+
+
+@pytest.fixture
 def add_folder():
     """Gives ComfyUI one more model folder of a type, for this test only."""
     import folder_paths
