@@ -56,8 +56,10 @@ class StoredModel:
         return parts
 
     def _check_expressible(self, names: Iterable[str]) -> None:
-        for name in sorted({format_.name for format_ in self._formats.values()}):
-            check_reader(self._given.component, name, self._reader)
+        is_mixed = len({format_.name for format_ in self._formats.values()}) > 1
+        for name, format_ in self._formats.items():
+            where = f", as which {name.removesuffix('.weight')} is stored" if is_mixed else ""
+            check_reader(self._given.component, format_.name, self._reader, where)
         if self._reader == COMFYUI and any(map(AFFINE_NORM.fullmatch, names)):
             raise ConvertError(f"ComfyUI itself does not know LightCompress's extra norms, so for {COMFYUI} it can't be written. Take {LIGHTX2V}.")
         for name, format_ in self._formats.items():

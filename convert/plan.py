@@ -129,7 +129,7 @@ def _format_for(component: str, settings: Settings, format_name: str, layer: str
 
 
 def check_reader(component: str, format_name: str, reader: str, asked: str = "") -> None:
-    """Raise ConvertError where the reader has nothing like a format of a component. asked: who asks for the format, in words to add."""
+    """Raise ConvertError where the reader has nothing like a format of a component. asked: which layer has the format, in words to add."""
     if reader != COMFYUI:
         return
     if format_name not in CORE_NAMES:

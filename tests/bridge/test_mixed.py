@@ -1,5 +1,7 @@
 """Files whose layers have several formats: what they are said to be, and that they run, offload, take LoRAs, compile and save as others do."""
 
+import os
+
 import comfy.model_management
 import float_models
 import folder_paths
@@ -14,7 +16,8 @@ from lightquant.bridge.layouts import format_in, stored, wrap
 from lightquant.bridge.linear import QuantizedLinear
 from lightquant.bridge.load import summary
 from lightquant.bridge.record import record_of
-from lightquant.errors import SchemeError
+from lightquant.bridge.saving import Target, save
+from lightquant.errors import ConvertError, SchemeError
 from lightquant.formats import FORMATS, INT4_G128, INT4_MARLIN, QuantizedWeight, mixture, stored_as
 from lightquant.kernels.reference import relative_error
 from small_models import of_all_formats
@@ -253,6 +256,45 @@ def test_saved_by_the_stock_node_it_loads_again_bit_for_bit(folder, tmp_path_fac
     assert record_of(again).format == ALL
     assert record_of(again).kernels == record_of(model).kernels
     assert torch.equal(sample(again), plain)
+
+
+@pytest.fixture
+def saving_here(folder, monkeypatch):
+    """The folder as the first one, where Save Quantized Model writes."""
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "diffusion_models", ([str(folder)], {".safetensors"}))
+    return folder
+
+
+@pytest.mark.parametrize("layout", ["single", "split"])
+def test_saved_by_our_node_it_is_the_same_model(saving_here, checkpoint, layout):
+    model = pipeline.load_dit(FILE, dtype="fp32")
+    path, text = save(model, Target("saved", layout))
+    assert f"{path}: {ALL}, " in text
+    again = pipeline.load_dit("saved.safetensors" if layout == "single" else "saved", dtype="fp32")
+    assert record_of(again).format == ALL
+    assert torch.equal(sample(again), sample(model))
+    layers = checkpoint("dit", FILE).weights
+    found = {name: stored_as(weight).name for name, weight in checkpoint("dit", os.path.basename(path)).weights.items()}
+    assert found == {name: stored_as(weight).name for name, weight in layers.items()}
+
+
+def test_saved_with_a_lora_each_layer_is_baked_into_its_format(saving_here, lora, checkpoint):
+    model = pipeline.load_dit(FILE, dtype="fp32")
+    path, text = save(with_lora(model, lora), Target("baked", bake=True))
+    assert "patches baked into 12 weights" in text
+    before, after = checkpoint("dit", FILE).weights, checkpoint("dit", os.path.basename(path)).weights
+    changed = {name for name, weight in after.items() if not torch.equal(_floats(weight), _floats(before[name]))}
+    assert changed == {f"blocks.{block}.{layer}" for block in range(2) for layer in LAYERS} - {"blocks.1.self_attn.o"}
+    assert [stored_as(after[name]).name for name in after] == [stored_as(before[name]).name for name in after]
+
+
+def test_for_comfyui_the_first_layer_that_it_can_not_have_is_named(saving_here):
+    with pytest.raises(ConvertError, match=r"nothing like (fp8-b128|int4-g128), as which blocks\.\d\.\w+\.\w is stored, so for comfyui"):
+        save(pipeline.load_dit(FILE), Target("core", reader="comfyui"))
+
+
+def _floats(weight: QuantizedWeight) -> torch.Tensor:
+    return stored_as(weight).dequantize(weight, torch.float32)
 
 
 def test_a_second_copy_is_independent(folder):
