@@ -31,3 +31,7 @@ class DownloadError(LightQuantError):
 
 class ConvertError(LightQuantError):
     """A checkpoint can't be converted as asked, or could not be written."""
+
+
+class OffloadError(LightQuantError):
+    """A model can't be offloaded as asked."""

@@ -8,7 +8,7 @@ from comfy.quant_ops import QuantizedTensor
 
 from ..kernels import Selection
 from .layouts import stored
-from .lending import lend, take_back
+from .lending import Lender, lend, take_back
 
 
 def operations_for(selection: Selection | None) -> type:
@@ -87,8 +87,11 @@ class QuantizedLinear(comfy.ops.manual_cast.Linear):
                 self._parameters[name] = torch.nn.Parameter(fn(parameter), requires_grad=False)
         return self
 
+    lender: Lender | None = None
+    """Who brings the weight to the device, while the model of a clone that is offloaded runs; None: ComfyUI."""
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not isinstance(self.weight, QuantizedTensor):
+        if not isinstance(self.weight, QuantizedTensor) and self.lender is None:
             return super().forward(x)
         comfy.ops.run_every_op()
         if self.weight_function or self.bias_function:

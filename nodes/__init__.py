@@ -8,6 +8,7 @@ from .from_config import FromConfig
 from .inspect import Inspect
 from .kernels import Kernels
 from .loaders import LoadCLIP, LoadDiT, LoadT5
+from .offload import Offload
 from .pair import LoadDiTPair
 
 
@@ -18,7 +19,7 @@ class LightQuantExtension(ComfyExtension):
         register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, Inspect, Kernels, FromConfig, Download]
+        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, Inspect, Kernels, FromConfig, Download, Offload]
 
 
 __all__ = ["LightQuantExtension"]
