@@ -1,5 +1,6 @@
 """Giving a clone its offloading: which of the ways serves it, and when what happens."""
 
+from collections.abc import Callable
 from functools import partial
 
 from ..bridge import memory, runs
@@ -29,9 +30,11 @@ def offload(patcher, settings: Settings, tell: Tell) -> str:
     plan = make_plan(layers_of(patcher.model), memory.weight_bytes(patcher), settings)
     way = _steered if patcher.is_dynamic() else _whole if not plan.streamed else _streamed
     text, moments = way(patcher, plan, settings, usage)
-    if settings.granularity == MODEL or partner_of(patcher) is not None:
+    if _has_end(patcher) and (settings.granularity == MODEL or partner_of(patcher) is not None):
         moments[runs.END] = _then_unload(moments[runs.END])
         text += "\nit leaves VRAM at the end of each run"
+    if patcher.load_device.type == "cpu":
+        text += "\nit computes on the CPU, where there is no VRAM to save"
     if difference is not None:
         chunks = f"the FFN is computed in chunks of {settings.chunk_rows} rows"
         text += "\n" + (chunks if compute_in_chunks(patcher, difference) else "it has no FFN that could be computed in chunks")
@@ -48,8 +51,7 @@ def stop(patcher) -> None:
 
 
 def _streamed(patcher, plan: Plan, settings: Settings, usage: Usage) -> tuple[str, dict]:
-    record = record_of(patcher)
-    streaming = Streaming(plan, settings, usage, has_end=record is None or record.component == "dit")
+    streaming = Streaming(plan, settings, usage, _has_end(patcher))
     hang(patcher, [layer for unit in plan.streamed for layer in unit.layers], streaming.arrive)
     patcher.size = plan.vram_bytes
     runs.renew(patcher)
@@ -91,7 +93,13 @@ def _steered(patcher, plan: Plan, settings: Settings, usage: Usage) -> tuple[str
     return text, {runs.LOAD: load, runs.BEGIN: begin, runs.END: end}
 
 
-def _then_unload(end):
+def _has_end(patcher) -> bool:
+    """Whether ComfyUI tells the begin and the end of its runs."""
+    record = record_of(patcher)
+    return record is None or record.component == "dit"
+
+
+def _then_unload(end: Callable) -> Callable:
     def end_and_unload(patcher) -> None:
         end(patcher)
         memory.unload(patcher)

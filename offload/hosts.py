@@ -54,10 +54,6 @@ class Hosts:
         buffer[:size].copy_(staging[:size], non_blocking=True)
         self._passed[turn] = lane.copied()
 
-    def forget(self) -> None:
-        """Drop the copies: the weights have changed. Nothing may be being copied."""
-        _unpin_all(self._copies, [], self._unpin)
-
     def close(self) -> None:
         """Give everything back. Nothing may be being copied."""
         self._at_death()

@@ -17,7 +17,7 @@ Patches = Mapping[str, Sequence[Callable[[torch.Tensor], torch.Tensor]]]
 """Key of a parameter -> what ComfyUI has to be done to it before use: a LoRA's patches."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Slot:
     """A buffer on the device. unit: what it holds or is being filled with; copies: that filling; free: the point from which it may be filled again."""
 
@@ -79,12 +79,8 @@ class Stream:
         return weight, None if bias is None else self._patched(layer.name + ".bias", bias.to(x.dtype), x.dtype)
 
     def forget(self) -> None:
-        """The weights have changed: what has been copied of them is of no use."""
+        """The weights have changed: what is in the buffers is of no use."""
         self._release_current()
-        for slot in self._slots:
-            if slot.copies is not None:
-                slot.copies.exception()
-        self._hosts.forget()
         for slot in self._slots:
             slot.unit = None
 
@@ -108,7 +104,7 @@ class Stream:
             slot = self._fill(unit)
         if self._current is not None:
             self._next[self._current.unit.name] = unit
-        self._release_current()
+            self._release_current()
         self._lane.wait(slot.copies)
         self._current = slot
         copies = views(slot.buffer, unit.tensors())
@@ -143,5 +139,5 @@ class Stream:
             return
         self._lent = {}
         self._lane.released(self._current.buffer)
-        self._current.free = self._lane.here()
+        self._current.free, self._current.unit = self._lane.here(), None
         self._current = None

@@ -64,6 +64,8 @@ class Streaming:
         )  # fmt: skip
         self._stream = Stream(self._plan.streamed, lane_for(place.device), self._hosts, around)
         for module in self._modules:
+            if module.weight.device.type != "cpu":  # ComfyUI has loaded the whole model there, as with --highvram
+                module.to("cpu")
             module.lender = self._stream
         if not self._has_end:
             self._hook = self._modules[-1].register_forward_hook(lambda *_: self.stop())
