@@ -11,7 +11,7 @@ HEADROOM = 2 << 30
 
 
 def pin(tensor: torch.Tensor) -> bool:
-    """Register a tensor's memory with the device, in ComfyUI's account of pinned memory. False where there is nothing to pin for, or no more to pin."""
+    """Register a tensor's memory with the device, in ComfyUI's account of pinned memory. False where no device needs that, or no more can be."""
     return comfy.model_management.pin_memory(tensor)
 
 

@@ -1,10 +1,8 @@
 """Less VRAM, host memory and activation memory for a loaded model."""
 
-import copy
-
 from comfy_api.latest import io, ui
-from comfy_execution.graph_utils import ExecutionBlocker
 
+from ..bridge.clones import blocker, clone_of, patcher_of
 from ..bridge.status import show
 from ..errors import OffloadError
 from ..offload.apply import offload
@@ -43,7 +41,10 @@ class Offload(io.ComfyNode):
                     "keep", default=0.0, min=0.0, max=1.0, step=0.05,
                     tooltip="Share of the blocks that stay in VRAM. Of vram and keep the one that keeps more holds.",
                 ),
-                io.Boolean.Input("pinned", default=True, tooltip="Own streaming: copies of what is streamed in pinned memory, which is the fastest source."),
+                io.Boolean.Input(
+                    "pinned", default=True,
+                    tooltip="Own streaming: copies of what is streamed in pinned memory, which is the fastest source.",
+                ),
                 io.Float.Input(
                     "pinned_limit", default=0.0, min=0.0, max=4096.0, step=0.5,
                     tooltip="GiB of pinned memory at most. 0: as much as ComfyUI allows and the machine has free.",
@@ -75,19 +76,11 @@ class Offload(io.ComfyNode):
         outputs, lines = [], []
         for name, each in given.items():
             if each is None:
-                outputs.append(ExecutionBlocker(f"Nothing is connected to the input {name} of Offload Model."))
+                outputs.append(blocker(f"Nothing is connected to the input {name} of Offload Model."))
                 continue
-            outputs.append(_clone(each))
-            plan = offload(getattr(outputs[-1], "patcher", outputs[-1]), settings, lambda used, name=name: show(f"{name} {used}", node_id))
+            outputs.append(clone_of(each))
+            plan = offload(patcher_of(outputs[-1]), settings, lambda used, name=name: show(f"{name} {used}", node_id))
             lines.append(f"{name} {plan}")
         text = "\n".join(lines)
         show(text, node_id)
         return io.NodeOutput(*outputs, ui=ui.PreviewText(text))
-
-
-def _clone(model):
-    if hasattr(model, "clone"):
-        return model.clone()
-    clone = copy.copy(model)  # ComfyUI's CLIP_VISION knows no clone
-    clone.patcher = model.patcher.clone()
-    return clone

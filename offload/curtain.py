@@ -6,7 +6,6 @@ import torch
 
 from .units import Layer
 
-
 _SHOWN = ("weight", "bias", "weight_scale", "set_weight", "convert_weight")
 """What a LoRA node asks of a layer. With more, `comfy_cast_weights` above all, ComfyUI would see it."""
 

@@ -1,6 +1,7 @@
 """Weights that take turns in two buffers on the device: while one unit computes, the next is copied."""
 
 import itertools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ Patches = Mapping[str, Sequence[Callable[[torch.Tensor], torch.Tensor]]]
 
 @dataclass(eq=False)
 class Slot:
-    """A buffer on the device. unit: what it holds or is being filled with; copies: that filling; free: the point from which it may be filled again."""
+    """A buffer on the device. unit: what it holds or gets; copies: that filling; free: the point from which it may be filled again."""
 
     buffer: torch.Tensor
     unit: Unit | None = None
@@ -67,8 +68,9 @@ class Stream:
         self._current: Slot | None = None
         self._lent: dict[QuantizedLinear, tuple[torch.Tensor, torch.Tensor | None]] = {}
         self.counts = Counts()
+        if "torch._dynamo" in sys.modules:  # which takes a second to import; whoever compiles has done it
+            self.lend = torch.compiler.disable(self.lend)
 
-    @torch.compiler.disable
     def lend(self, module: QuantizedLinear, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The module's weight and bias in the unit's buffer, patched where ComfyUI has patches for them."""
         unit, layer = self._places[module]

@@ -28,7 +28,8 @@ class _Place:
 class Streaming:
     """Serves a plan's units. The clones made from the one that it was set up for share it.
 
-    A DiT's run has a beginning and an end. An encoder's begins when its weights are loaded or its first layer is called, and ends with its last layer.
+    A DiT's run has a beginning and an end. An encoder's begins when its weights are loaded or its first layer is called, and ends with its last
+    layer.
     """
 
     def __init__(self, plan: Plan, settings: Settings, usage: Usage, has_end: bool):
@@ -87,12 +88,12 @@ class Streaming:
         self.stop()
         self._usage.end(patcher)
 
-    def detach(self, *_: object) -> None:
-        """The model leaves its device: give everything back."""
+    def detach(self, patcher, unpatch_all: bool = True) -> None:
+        """The model leaves its device: give everything back. Without unpatch_all it is about to be loaded again, for this clone or another one."""
         self.stop()
-        if self._hosts is not None:
+        if unpatch_all and self._hosts is not None:
             self._hosts.close()
-        self._hosts = None
+            self._hosts = None
 
     def hooks_applied(self, *_: object) -> None:
         """Hooks have put other weights into the model."""

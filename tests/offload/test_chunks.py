@@ -5,7 +5,6 @@ from lightquant.kernels.reference import relative_error
 from lightquant.offload.chunks import Chunked, Difference
 from offloading import offloaded, sample
 
-
 FP8, INT8 = "wan_t2v_fp8.safetensors", "wan_t2v_int8.safetensors"
 
 
@@ -60,7 +59,7 @@ def test_the_difference_is_found_and_said(step):
     chunked = Chunked(forward, difference)
     assert chunked(torch.ones(2, 3, 4)).shape == (2, 3, 4)
     assert difference.error is None
-    assert "no FFN had more" in difference.describe()
+    assert "not compared" in difference.describe()
     next(calls)
     chunked(torch.ones(2, 7, 4))
     assert (difference.error == 0) == (step == 0)

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 from lightquant.offload.hosts import Hosts
@@ -45,7 +47,7 @@ def test_every_layer_is_lent_as_the_model_has_it_from_two_buffers(streams, lane,
     stream = streams(granularity, lane)
     addresses = run(stream, list(range(len(stream.units))) * 3)
     assert len(set(addresses)) == 2
-    assert all(a != b for a, b in zip(addresses, addresses[1:], strict=False))
+    assert all(a != b for a, b in itertools.pairwise(addresses))
     assert stream.counts.late == 1
 
 
