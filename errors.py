@@ -39,3 +39,7 @@ class ReportError(LightQuantError):
 
 class LoraError(LightQuantError):
     """A LoRA is not one, or is for another model."""
+
+
+class OffloadError(LightQuantError):
+    """A model can't be offloaded as asked."""

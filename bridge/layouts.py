@@ -1,6 +1,7 @@
 """The formats as comfy-kitchen layouts, which carry them through ComfyUI's memory management, LoRA and saving."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -88,3 +89,16 @@ def nbytes(weight: QuantizedTensor) -> int:
 def stored(weight: QuantizedTensor) -> QuantizedWeight:
     """The codes and scales inside."""
     return QuantizedWeight(weight._qdata, weight._params.scale)
+
+
+def plain(weight: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The tensors that a weight, quantized or not, is made of."""
+    return tuple(stored(weight)) if isinstance(weight, QuantizedTensor) else (weight.detach(),)
+
+
+def rebuilt(weight: torch.Tensor, parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The weight over copies of what `plain` gave."""
+    if not isinstance(weight, QuantizedTensor):
+        return parts[0]
+    data, scale = parts
+    return QuantizedTensor(data, weight._layout_cls, dataclasses.replace(weight._params, scale=scale))

@@ -9,7 +9,7 @@ from comfy.quant_ops import QuantizedTensor
 from ..kernels import Selection, Selections
 from .beside import Beside
 from .layouts import format_in, stored
-from .lending import lend, take_back
+from .lending import Lender, lend, take_back
 
 
 def operations_for(by_format: Selections) -> type:
@@ -93,11 +93,15 @@ class QuantizedLinear(comfy.ops.manual_cast.Linear):
                 self._parameters[name] = torch.nn.Parameter(fn(parameter), requires_grad=False)
         return self
 
+    lender: Lender | None = None
+    """Who brings the weight to the device, while the model of a clone that is offloaded runs; None: ComfyUI."""
+
     beside: tuple[Beside, ...] = ()
     """What computes beside the product, while the model of a clone that has a LoRA runs; see beside.py."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if isinstance(self.weight, QuantizedTensor) and not self.weight_function and not self.bias_function:
+        is_lent = isinstance(self.weight, QuantizedTensor) or self.lender is not None
+        if is_lent and not self.weight_function and not self.bias_function:
             y = self._multiply(x)
         else:
             # Patches are added to the float weight, which is then multiplied as it is: rounding it again would round a LoRA away.

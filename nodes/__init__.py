@@ -10,6 +10,7 @@ from .inspect import Inspect
 from .kernels import Kernels
 from .loaders import LoadCLIP, LoadDiT, LoadT5
 from .lora import LoRA
+from .offload import Offload
 from .pair import LoadDiTPair
 from .quantize import Quantize
 from .report import Report
@@ -23,7 +24,7 @@ class LightQuantExtension(ComfyExtension):
         register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, LoRA, Quantize, Save, Inspect, Report, Compare, Kernels, FromConfig, Download]
+        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, LoRA, Offload, Quantize, Save, Inspect, Report, Compare, Kernels, FromConfig, Download]
 
 
 __all__ = ["LightQuantExtension"]

@@ -9,6 +9,7 @@ from ..loaders.identity import identify_path
 from ..loaders.pair import check_pair, counterpart
 from ..loaders.storage import paths_of
 from ..loaders.wan_folder import HIGH, LOW
+from ..offload.partner import make_pair
 from ..schemes import formats_of
 from . import inputs
 from .fingerprint import fingerprint
@@ -45,6 +46,7 @@ class LoadDiTPair(io.ComfyNode):
     @classmethod
     def execute(cls, **values: str) -> io.NodeOutput:
         high, low = (load(request) for request in cls._requests(**values))
+        make_pair(high.patcher, low.patcher, paths_of(low.record.file))
         text = f"high noise: {summary(high.record)}\n\nlow noise: {summary(low.record)}"
         show(text, cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(high.model, low.model, ui=ui.PreviewText(text))

@@ -1,0 +1,78 @@
+"""What ComfyUI's memory management is asked for by whoever holds memory beside its models."""
+
+from collections.abc import Mapping
+
+import comfy.model_management
+import comfy.model_patcher
+import torch
+
+HEADROOM = 2 << 30
+"""Host memory that stays free whatever is pinned or read ahead."""
+
+
+def pin(tensor: torch.Tensor) -> bool:
+    """Register a tensor's memory with the device, in ComfyUI's account of pinned memory. False where no device needs that, or no more can be."""
+    return comfy.model_management.pin_memory(tensor)
+
+
+def unpin(tensor: torch.Tensor) -> None:
+    """Undo `pin`."""
+    comfy.model_management.unpin_memory(tensor)
+
+
+def free_host_bytes() -> int:
+    """How much host memory may be taken without pressing others."""
+    return max(0, int(comfy.model_management.get_free_memory(torch.device("cpu"))) - HEADROOM)
+
+
+def make_room(size: int, model: torch.nn.Module, device: torch.device) -> None:
+    """Have models other than this one leave the device until so many bytes are free beside what ComfyUI reserves (--reserve-vram)."""
+    keep = [each for each in comfy.model_management.current_loaded_models if each.model is not None and each.model.model is model]
+    if not comfy.model_management.is_device_cpu(device):
+        comfy.model_management.free_memory(size + comfy.model_management.extra_reserved_memory(), device, keep_loaded=keep)
+
+
+def unload(patcher) -> None:
+    """Have a model leave its device, and nothing else."""
+    others = [each for each in comfy.model_management.current_loaded_models if each.model is None or each.model.model is not patcher.model]
+    comfy.model_management.free_memory(1e30, patcher.load_device, keep_loaded=others)
+
+
+def weight_bytes(patcher) -> int:
+    """What all weights of a patcher's model take."""
+    return comfy.model_management.module_size(patcher.model)
+
+
+def loaded_bytes(patcher) -> int:
+    """What of a patcher's model is on its device now."""
+    return patcher.loaded_size()
+
+
+def bytes_in_use(device: torch.device) -> int | None:
+    """What all programs together use of a GPU's memory, by its driver; None where that can't be asked."""
+    if device.type != "cuda":
+        return None
+    free, total = torch.cuda.mem_get_info(device)
+    return total - free
+
+
+def limit_dynamic(patcher, size: int | None) -> None:
+    """Let ComfyUI's dynamic VRAM keep at most so many bytes of a model's weights on the device; None: no limit.
+
+    ComfyUI lifts the limit after every node, and all clones of a model share it. What is over it leaves the device now.
+    """
+    vbar = getattr(patcher.model, "dynamic_vbars", {}).get(patcher.load_device)
+    if vbar is None:
+        return
+    vbar.set_watermark_limit(int(vbar.max_size if size is None else size))
+    over = 0 if size is None else vbar.loaded_size() - size
+    if over > 0:
+        vbar.free_memory(over)
+
+
+def patches_on(patcher) -> Mapping[str, list]:
+    """Key of a parameter -> the functions by which ComfyUI patches it where it is not resident: LoRAs, and weight wrappers behind them."""
+    found = {key: [comfy.model_patcher.LowVramPatch(key, patcher.patches)] for key in patcher.patches}
+    for key, functions in patcher.weight_wrapper_patches.items():
+        found.setdefault(key, []).extend(functions)
+    return found
