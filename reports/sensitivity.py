@@ -7,7 +7,7 @@ only: not which layers' errors a picture shows, nor in which inputs the outliers
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import prod, sqrt
+from math import isfinite, prod, sqrt
 from os.path import basename
 
 from ..convert.overlap import ahead
@@ -102,7 +102,8 @@ class Sensitivity:
     def measure(self, progress: Progress = no_progress) -> None:
         """Read each layer that can be quantized, store it in every format and keep what that costs. progress: bytes read, of all.
 
-        Raises ConvertError where a weight is NaN or infinite, or the source changes.
+        A format whose scales can't hold a layer is none of its ways. Raises ConvertError where a weight is NaN or infinite, or more than the dtype of
+        what stays float holds, or where the source changes.
         """
         asked, done = self._asked, 0
         dtype = DTYPES[asked.dtype or USUAL_DTYPE[self.component]]
@@ -111,7 +112,10 @@ class Sensitivity:
             weight = tensor.to(asked.device)
             check_finite(key, weight)
             costs = (layer_error(self._names[key], weight, way.format, asked.scaling, dtype) for way in self._ways[key].values())
-            self._errors[key] = {each.format: each for each in costs}
+            self._errors[key] = {each.format: each for each in costs if isfinite(each.squared_error)}
+            if FLOAT not in self._errors[key]:
+                raise ConvertError(f"{key} holds values that {asked.dtype or USUAL_DTYPE[self.component]} can't hold. Take --dtype bf16 or fp32.")
+            self._ways[key] = {name: way for name, way in self._ways[key].items() if name in self._errors[key]}
             done += tensor.nbytes
             progress(done, total)
         self._source.check_unchanged()

@@ -168,6 +168,20 @@ def test_nan_is_named(tmp_path, floats):
         measured(str(small_models.save(tensors, tmp_path / "nan.safetensors")))
 
 
+def test_what_a_dtype_can_not_hold_is_not_planned(tmp_path, floats):
+    """int4's scales are fp16, and so may be what stays float."""
+    tensors = {key: tensor.clone() for key, tensor in floats["dit"].items()}
+    tensors["blocks.1.ffn.0.weight"][3, 4] = 1e6
+    path = str(small_models.save(tensors, tmp_path / "large.safetensors"))
+    sensitivity = measured(path, Asked(("int8-channel", "int4-g128")))
+    planned = sensitivity.plan(int(0.7 * sensitivity.float_bytes))
+    assert planned.recipe.layers["blocks.1.ffn.0"] != "int4-g128"
+    assert "int4-g128" in planned.recipe.layers.values()
+    assert planned.whole.nbytes == converted(path, planned.recipe, tmp_path / "out.safetensors")
+    with pytest.raises(ConvertError, match=r"blocks.1.ffn.0.weight holds values that fp16 can't hold"):
+        measured(path, Asked(("int8-channel",), dtype="fp16"))
+
+
 def test_random_weights_are_labelled(tmp_path, floats):
     from lightquant.loaders.random_weights import MARK
     from safetensors.torch import save_file
