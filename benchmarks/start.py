@@ -93,7 +93,7 @@ def start(variant: str, options: argparse.Namespace) -> dict:
     loaded_by = variant.split(",")[0]
     torch.empty(1, device="cuda")
     if loaded_by.startswith("lightquant"):
-        import lightquant.bridge.load  # noqa: F401  ComfyUI's server has imported the pack long before
+        import lightquant.nodes  # noqa: F401  ComfyUI's server has imported that much of the pack long before
     memory = HostMemory()
     with torch.inference_mode():
         begun = time.perf_counter()

@@ -3,7 +3,6 @@
 import os
 from dataclasses import dataclass
 
-import comfy.samplers
 import torch
 from nodes import common_ksampler
 
@@ -12,8 +11,6 @@ from ..reports.error_report.report import OUTPUTS, ErrorReport, Latents, Side
 from ..reports.weight_errors import FLOAT
 from .output_errors import paired, quantized_layers, watching
 from .record import record_of
-
-SAMPLERS, SCHEDULERS = list(comfy.samplers.KSampler.SAMPLERS), list(comfy.samplers.KSampler.SCHEDULERS)
 
 _REFERENCE = "lightquant.reference"
 """Under which the reference is loaded together with the model that is compared with it."""

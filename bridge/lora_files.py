@@ -9,15 +9,12 @@ from typing import NamedTuple
 import comfy.lora
 import comfy.lora_convert
 import comfy.utils
-import folder_paths
 import torch
 from comfy.weight_adapter import WeightAdapterBase
 
 from ..convert.names import to_diffusers
 from ..errors import LoraError
 from .folders import open_file
-
-FOLDER = "loras"
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -65,19 +62,6 @@ class Changes(NamedTuple):
 
     found: tuple[Change, ...]
     unmatched: tuple[str, ...]
-
-
-def lora_names() -> list[str]:
-    """The LoRAs as ComfyUI's own nodes list them."""
-    return folder_paths.get_filename_list(FOLDER)
-
-
-def lora_path(name: str) -> str:
-    """The path behind a name from lora_names. Raises LoraError where nothing is there."""
-    path = folder_paths.get_full_path(FOLDER, name)
-    if path is None:
-        raise LoraError(f"LightQuant found no such LoRA as {name} in ComfyUI's {FOLDER}. Pick another, or put it there and refresh the list (R).")
-    return path
 
 
 def changes_in(path: str, model: torch.nn.Module) -> Changes:

@@ -4,7 +4,7 @@ import comfy.model_management
 
 from ..reports.error_report.compare import compare
 from ..reports.error_report.report import ErrorReport
-from .inspecting import files_of, path_of
+from .checkpoints import files_of, path_of
 from .progress import byte_progress
 
 ROOM = 4 << 30
@@ -12,7 +12,7 @@ ROOM = 4 << 30
 
 
 def report_on(checkpoints: list[str], against: str, random: bool) -> ErrorReport:
-    """The report on names from inspecting.checkpoint_names; it shows its progress and stops when the user cancels."""
+    """The report on names from checkpoints.checkpoint_names; it shows its progress and stops when the user cancels."""
     device = comfy.model_management.get_torch_device()
     comfy.model_management.free_memory(ROOM, device)
     return compare([path_of(name) for name in checkpoints], path_of(against), device, random, byte_progress())

@@ -13,11 +13,9 @@ from ..bridge.lora_files import Change, changes_in
 from ..bridge.places import LINEAR, place_of
 from ..errors import LoraError
 from .chain import KEY, Link, Placed, additions, chain_of, size
+from .modes import BESIDE
 from .report import Outcome, describe
 from .survival import survival
-
-BESIDE, BAKE = "beside", "bake"
-MODES = (BESIDE, BAKE)
 
 
 class Applied(NamedTuple):

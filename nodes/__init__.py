@@ -1,4 +1,7 @@
-"""What the graph shows: thin V3 nodes over the bridge."""
+"""What the graph shows: thin V3 nodes over the bridge.
+
+ComfyUI's start waits for every pack, so what only a run of a node needs is imported by the run.
+"""
 
 from comfy_api.latest import ComfyExtension, io
 

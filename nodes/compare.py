@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from ..bridge.comparing import SAMPLERS, SCHEDULERS, Run, compare_models
+from ..bridge.samplers import SAMPLERS, SCHEDULERS
 from . import inputs
 from .report import given, outputs
 
@@ -39,6 +39,8 @@ class Compare(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, reference, latent_image: dict, random: bool, **run) -> io.NodeOutput:
+        from ..bridge.comparing import Run, compare_models
+
         report, latent, reference_latent = compare_models(model, reference, Run(latent=latent_image, **run), random)
         text, values = given(report, cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(*values, latent, reference_latent, ui=ui.PreviewText(text))

@@ -3,7 +3,6 @@
 from comfy_api.latest import io, ui
 
 from ..bridge.config_folders import config_names, folder_names
-from ..bridge.from_config import files_of, open_plan, plan_of
 from ..bridge.status import show
 from ..loaders.config import TASKS
 from . import inputs
@@ -45,12 +44,16 @@ class FromConfig(io.ComfyNode):
 
     @classmethod
     def execute(cls, config: str, model_folder: str, task: str, missing_kernel: str) -> io.NodeOutput:
+        from ..bridge.from_config import open_plan, plan_of
+
         opened = open_plan(plan_of(config, _chosen(model_folder), task), missing_kernel == inputs.SUBSTITUTE)
         show(opened.text, cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(*opened, ui=ui.PreviewText(opened.text))
 
     @classmethod
     def fingerprint_inputs(cls, config: str, model_folder: str, task: str, missing_kernel: str) -> str:
+        from ..bridge.from_config import files_of, plan_of
+
         request = (config, model_folder, task, missing_kernel)
         return fingerprint(lambda: (request, files_of(plan_of(config, _chosen(model_folder), task))))
 

@@ -2,10 +2,8 @@
 
 from comfy_api.latest import io, ui
 
-from ..bridge import inspecting
+from ..bridge import checkpoints
 from ..bridge.status import show
-from ..reports.inspect import to_json
-from ..reports.text import to_text
 from .fingerprint import fingerprint
 
 
@@ -23,7 +21,7 @@ class Inspect(io.ComfyNode):
             search_aliases=["lightx2v", "quantized", "header", "precision", "fp8", "int8", "wan"],
             is_output_node=True,
             inputs=[
-                io.Combo.Input("checkpoint", options=inspecting.checkpoint_names(), tooltip="A file or folder in ComfyUI's model folders."),
+                io.Combo.Input("checkpoint", options=checkpoints.checkpoint_names(), tooltip="A file or folder in ComfyUI's model folders."),
                 io.Boolean.Input(
                     "data",
                     default=False,
@@ -36,11 +34,15 @@ class Inspect(io.ComfyNode):
 
     @classmethod
     def execute(cls, checkpoint: str, data: bool) -> io.NodeOutput:
-        inspection = inspecting.inspect_checkpoint(checkpoint, data)
+        from ..bridge.inspecting import inspect_checkpoint, picture_of
+        from ..reports.inspect import to_json
+        from ..reports.text import to_text
+
+        inspection = inspect_checkpoint(checkpoint, data)
         text = to_text(inspection)
         show(text, cls.hidden and cls.hidden.unique_id)
-        return io.NodeOutput(text, to_json(inspection), inspecting.picture_of(inspection), ui=ui.PreviewText(text))
+        return io.NodeOutput(text, to_json(inspection), picture_of(inspection), ui=ui.PreviewText(text))
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str, data: bool) -> str:
-        return fingerprint(lambda: ((checkpoint, data), inspecting.files_of(checkpoint)))
+        return fingerprint(lambda: ((checkpoint, data), checkpoints.files_of(checkpoint)))

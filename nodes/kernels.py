@@ -4,10 +4,7 @@ import time
 
 from comfy_api.latest import io, ui
 
-from ..bridge.kernels_here import make_report_in_a_node
 from ..bridge.status import show
-from ..reports.kernels import to_json
-from ..reports.kernels_text import to_text
 
 
 class Kernels(io.ComfyNode):
@@ -36,6 +33,10 @@ class Kernels(io.ComfyNode):
 
     @classmethod
     def execute(cls, recheck: bool) -> io.NodeOutput:
+        from ..bridge.kernels_here import make_report_in_a_node
+        from ..reports.kernels import to_json
+        from ..reports.kernels_text import to_text
+
         report = make_report_in_a_node(recheck)
         text = to_text(report)
         show(text, cls.hidden and cls.hidden.unique_id)

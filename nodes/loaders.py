@@ -5,7 +5,7 @@ from typing import ClassVar
 from comfy_api.latest import io, ui
 
 from ..bridge import folders
-from ..bridge.load import Request, load, summary
+from ..bridge.request import Request
 from ..bridge.status import show
 from ..loaders.storage import paths_of
 from ..schemes import formats_of
@@ -55,6 +55,8 @@ class _Loader(io.ComfyNode):
 
     @classmethod
     def execute(cls, **values: str) -> io.NodeOutput:
+        from ..bridge.load import load, summary
+
         loaded = load(cls._request(**values))
         text = summary(loaded.record)
         show(text, cls.hidden and cls.hidden.unique_id)

@@ -2,9 +2,9 @@
 
 from comfy_api.latest import io, ui
 
-from ..bridge.lora_files import lora_names, lora_path
+from ..bridge.lora_folder import lora_names, lora_path
 from ..bridge.status import show
-from ..lora.apply import BESIDE, MODES, add_lora
+from ..lora.modes import BESIDE, MODES
 from .fingerprint import fingerprint
 
 
@@ -39,6 +39,8 @@ class LoRA(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, lora: str, strength: float, mode: str) -> io.NodeOutput:
+        from ..lora.apply import add_lora
+
         applied = add_lora(model, lora_path(lora), strength, mode)
         show(applied.text, cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(applied.model, ui=ui.PreviewText(applied.text))

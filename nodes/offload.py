@@ -5,7 +5,6 @@ from comfy_api.latest import io, ui
 from ..bridge.clones import blocker, clone_of, patcher_of
 from ..bridge.status import show
 from ..errors import OffloadError
-from ..offload.apply import offload
 from ..offload.settings import BLOCK, GRANULARITIES, Settings
 
 
@@ -68,6 +67,8 @@ class Offload(io.ComfyNode):
         cls, granularity: str, vram: float, keep: float, pinned: bool, pinned_limit: float, from_disk: bool, chunk_rows: int,
         model=None, clip=None, clip_vision=None,
     ) -> io.NodeOutput:  # fmt: skip
+        from ..offload.apply import offload
+
         given = {"model": model, "clip": clip, "clip_vision": clip_vision}
         if not any(each is not None for each in given.values()):
             raise OffloadError("Nothing is connected to Offload Model. Connect a MODEL, a CLIP or a CLIP_VISION.")

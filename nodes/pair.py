@@ -3,13 +3,12 @@
 from comfy_api.latest import io, ui
 
 from ..bridge import folders
-from ..bridge.load import Request, load, summary
+from ..bridge.request import Request
 from ..bridge.status import show
 from ..loaders.identity import identify_path
 from ..loaders.pair import check_pair, counterpart
 from ..loaders.storage import paths_of
 from ..loaders.wan_folder import HIGH, LOW
-from ..offload.partner import make_pair
 from ..schemes import formats_of
 from . import inputs
 from .fingerprint import fingerprint
@@ -45,6 +44,9 @@ class LoadDiTPair(io.ComfyNode):
 
     @classmethod
     def execute(cls, **values: str) -> io.NodeOutput:
+        from ..bridge.load import load, summary
+        from ..offload.partner import make_pair
+
         high, low = (load(request) for request in cls._requests(**values))
         make_pair(high.patcher, low.patcher, paths_of(low.record.file))
         text = f"high noise: {summary(high.record)}\n\nlow noise: {summary(low.record)}"

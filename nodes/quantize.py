@@ -2,8 +2,6 @@
 
 from comfy_api.latest import io, ui
 
-from ..bridge.in_graph import quantize_model
-from ..bridge.load import summary
 from ..bridge.status import show
 from ..formats import ABSMAX, MSE
 from ..schemes import SCHEMES
@@ -44,6 +42,9 @@ class Quantize(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: object, scheme: str, missing_kernel: str, scale: str) -> io.NodeOutput:
+        from ..bridge.in_graph import quantize_model
+        from ..bridge.load import summary
+
         quantized = quantize_model(model, scheme, scale, missing_kernel == inputs.SUBSTITUTE)
         text = summary(quantized.record)
         show(text, cls.hidden and cls.hidden.unique_id)

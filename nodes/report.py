@@ -1,16 +1,18 @@
 """The report on what quantizing cost a checkpoint: text, JSON, a picture, and a page in ComfyUI's output folder."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from comfy_api.latest import io, ui
 
-from ..bridge import inspecting
-from ..bridge.pages import as_image, save_page
-from ..bridge.reporting import files_behind, report_on
+from ..bridge import checkpoints
 from ..bridge.status import show
-from ..reports.error_report.picture import draw
-from ..reports.error_report.report import ErrorReport, to_json
-from ..reports.error_report.text import to_text
 from . import inputs
 from .fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from ..reports.error_report.report import ErrorReport
 
 NONE = "none"
 
@@ -22,6 +24,11 @@ def outputs() -> list[io.Output]:
 
 def given(report: ErrorReport, node_id: str | None) -> tuple[str, tuple]:
     """What a node with a report shows, and what it gives out, in the order of `outputs`."""
+    from ..bridge.pages import as_image, save_page
+    from ..reports.error_report.picture import draw
+    from ..reports.error_report.report import to_json
+    from ..reports.error_report.text import to_text
+
     page = save_page(report)
     text = f"{to_text(report)}\npage: {page}"
     show(text, node_id)
@@ -31,7 +38,7 @@ def given(report: ErrorReport, node_id: str | None) -> tuple[str, tuple]:
 class Report(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        names = inspecting.checkpoint_names()
+        names = checkpoints.checkpoint_names()
         return io.Schema(
             node_id="LightQuantReport",
             display_name="Quantization Report",
@@ -54,11 +61,15 @@ class Report(io.ComfyNode):
 
     @classmethod
     def execute(cls, checkpoint: str, against: str, second: str, random: bool) -> io.NodeOutput:
+        from ..bridge.reporting import report_on
+
         text, values = given(report_on(_checkpoints(checkpoint, second), against, random), cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(*values, ui=ui.PreviewText(text))
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str, against: str, second: str, random: bool) -> str:
+        from ..bridge.reporting import files_behind
+
         names = [*_checkpoints(checkpoint, second), against]
         return fingerprint(lambda: ((names, random), files_behind(names)))
 

@@ -2,7 +2,6 @@
 
 from comfy_api.latest import io, ui
 
-from ..bridge.saving import Target, save
 from ..bridge.status import show
 from ..convert.settings import LAYOUTS, LIGHTX2V, READERS, SINGLE
 from . import inputs
@@ -41,6 +40,8 @@ class Save(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: object, filename: str, layout: str, bake: bool, overwrite: bool, **more: str) -> io.NodeOutput:
+        from ..bridge.saving import Target, save
+
         path, text = save(model, Target(filename, layout, more["for"], bake, overwrite))
         show(text, cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(path, ui=ui.PreviewText(text))
