@@ -27,8 +27,9 @@ def fetch(name: str) -> str:
     show = byte_progress()
 
     def progress(what: str, done: int, total: int) -> None:
-        comfy.model_management.throw_exception_if_processing_interrupted()
         if what == download.DOWNLOADING:
             show(done, total)
+        else:
+            comfy.model_management.throw_exception_if_processing_interrupted()
 
     return download.download(catalogue.published(name), os.path.dirname(target(name)), progress=progress)

@@ -1,6 +1,7 @@
 """Quantizing a model of the graph gives what converting its file and loading that gives, and leaves the float model as it was."""
 
 import gc
+import json
 import weakref
 
 import comfy.clip_vision
@@ -244,8 +245,10 @@ def test_other_models_are_refused(place):
         quantized(None)
     config = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "num_channels": 3, "patch_size": 14,
               "image_size": 28, "hidden_act": "gelu", "projection_dim": 16, "model_type": "clip_vision_model"}  # fmt: skip
+    file = place / "config.json"
+    file.write_text(json.dumps(config))
     with pytest.raises(ConvertError, match=r"This CLIP_VISION is another model's \(CLIPVisionModelProjection\)"):
-        quantized(comfy.clip_vision.ClipVisionModel(config))
+        quantized(comfy.clip_vision.ClipVisionModel(str(file)))  # 0.16 takes no dictionary
     other = load_float(place, "t5")
     del other.cond_stage_model.umt5xxl
     with pytest.raises(ConvertError, match=r"where a umt5 text encoder \(type wan\) is needed"):
