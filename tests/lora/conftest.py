@@ -16,7 +16,8 @@ def stored(floats, tmp_path_factory):
         for name in FORMATS:
             small_models.save(small_models.quantized(floats["dit"], "dit", name), root / f"lora_{name}.safetensors")
     folder_paths.add_model_folder_path("diffusion_models", str(root), is_default=True)
-    return lambda name, **inputs: pipeline.load_dit(f"lora_{name}.safetensors", **inputs)
+    yield lambda name, **inputs: pipeline.load_dit(f"lora_{name}.safetensors", **inputs)
+    folder_paths.folder_names_and_paths["diffusion_models"][0].remove(str(root))
 
 
 @pytest.fixture
