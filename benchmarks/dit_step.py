@@ -81,7 +81,8 @@ def sample(model, seed: int, steps: int, options: argparse.Namespace, heavy: boo
     predictions, ended = [], []
 
     def step_done(step: int, prediction: torch.Tensor, *_) -> None:
-        torch.cuda.synchronize()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         ended.append(time.perf_counter())
         predictions.append(prediction.float().cpu() if step == 0 else None)
 

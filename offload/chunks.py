@@ -11,7 +11,7 @@ FFN = "ffn"
 
 @dataclass
 class Difference:
-    """Between a chunk twice as large and two chunks, on the first run's first rows. rows: of a chunk; error: relative, None before it was looked for."""
+    """Between a chunk twice as large and two chunks, on the first run's first rows. rows: of a chunk; error: relative, None before a look."""
 
     rows: int
     error: float | None = None
