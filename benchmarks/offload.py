@@ -3,10 +3,10 @@
     python benchmarks/offload.py --comfyui /path/to/ComfyUI --out benchmarks/results/NAME.json
     python benchmarks/offload.py --comfyui /path/to/ComfyUI --out benchmarks/results/NAME.json --stress
 
-A process a way; another process holds the rest of the VRAM. For each: seconds a step, the driver's peak VRAM above the process's idle CUDA context, the
-most anonymous, shared and pinned host memory, whether the latents are the resident model's bit for bit, and what the node said. With --stress: runs that
-are interrupted, run out of memory, or have another model between them, and what is left of memory afterwards. `--device cpu` runs a small model, to see
-that the script works; its figures mean nothing. The result is written after each way.
+A process a way; another process holds the rest of the VRAM. For each: seconds a step, the driver's peak VRAM above the process's idle CUDA context,
+the most anonymous, shared and pinned host memory, whether the latents are the resident model's bit for bit, and what the node said. With --stress:
+runs that are interrupted, run out of memory, or have another model between them, and what is left of memory afterwards. `--device cpu` runs a small
+model, to see that the script works; its figures mean nothing. The result is written after each way.
 """
 
 import argparse
@@ -185,7 +185,8 @@ def stress(label: str, options: argparse.Namespace) -> dict:
 
     with limited(way, options) as memory:
         found = offload_stress.run(lambda: open_model(way, options, said), memory.now, options)
-    return {"variant": label, "format": way.format, "dynamic": way.dynamic, "node": way.node, **found, "environment": host.environment(options.commit)}
+    about = {"variant": label, "format": way.format, "dynamic": way.dynamic, "node": way.node}
+    return about | found | {"environment": host.environment(options.commit)}
 
 
 CHILDREN = {"make": make, "measure": measure, "stress": stress}
