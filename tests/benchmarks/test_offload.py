@@ -6,7 +6,6 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-import offload
 import offload_stress
 import pipeline
 import pytest
@@ -14,6 +13,8 @@ import torch
 from lightquant.offload.settings import GRANULARITIES, Settings
 from offload_variants import LIMITS, RESIDENT, WAYS
 from offloading import lenders, offloaded
+
+import offload
 
 
 def options(**given) -> argparse.Namespace:
