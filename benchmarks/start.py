@@ -69,17 +69,17 @@ class HostMemory:
     """The process's own memory, sampled every few milliseconds in a thread."""
 
     def __init__(self):
-        self.idle = self.peak = self._now()
+        self.idle = self.peak = self.now()
         threading.Thread(target=self._watch, daemon=True).start()
 
     @staticmethod
-    def _now() -> float:
+    def now() -> float:
         status = Path("/proc/self/status").read_text()
         return sum(int(re.search(rf"{field}:\s+(\d+) kB", status)[1]) for field in ("RssAnon", "RssShmem", "VmPin")) / 2**20
 
     def _watch(self) -> None:
         while True:
-            self.peak = max(self.peak, self._now())
+            self.peak = max(self.peak, self.now())
             time.sleep(0.01)
 
 

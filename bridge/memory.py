@@ -56,18 +56,18 @@ def bytes_in_use(device: torch.device) -> int | None:
     return total - free
 
 
-def limit_dynamic(patcher, size: int | None) -> None:
-    """Let ComfyUI's dynamic VRAM keep at most so many bytes of a model's weights on the device; None: no limit.
+def limit_dynamic(patcher, size: int) -> None:
+    """Let ComfyUI's dynamic VRAM keep at most so many bytes of a model's weights on the device, until the model is loaded the next time.
 
-    ComfyUI lifts the limit after every node, and all clones of a model share it. What is over it leaves the device now.
+    Above its watermark it keeps nothing, and each load puts the mark to the top. Freeing lowers it, down to what comfy-aimdo calls its limit; that
+    one would keep other models from pressing it further, and all clones of the model share it, so it is there for this call alone.
     """
     vbar = getattr(patcher.model, "dynamic_vbars", {}).get(patcher.load_device)
     if vbar is None:
         return
-    vbar.set_watermark_limit(int(vbar.max_size if size is None else size))
-    over = 0 if size is None else vbar.loaded_size() - size
-    if over > 0:
-        vbar.free_memory(over)
+    vbar.set_watermark_limit(int(size))
+    vbar.free_memory(int(vbar.max_size))
+    vbar.set_watermark_limit(0)
 
 
 def patches_on(patcher) -> Mapping[str, list]:

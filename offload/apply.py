@@ -78,19 +78,15 @@ def _steered(patcher, plan: Plan, settings: Settings, usage: Usage) -> tuple[str
         limit = int(max(settings.vram_gib * GIB, settings.keep * plan.resident_bytes))
 
     def load(patcher, *_: object) -> None:
-        memory.limit_dynamic(patcher, limit)
+        if limit is not None:
+            memory.limit_dynamic(patcher, limit)
 
     def begin(patcher) -> None:
         usage.begin(patcher.load_device)
-        memory.limit_dynamic(patcher, limit)
-
-    def end(patcher) -> None:
-        usage.end(patcher)
-        memory.limit_dynamic(patcher, None)
 
     size = "all weights" if limit is None else f"at most {limit / GIB:.2f} GiB of the weights"
     text = f"ComfyUI's dynamic VRAM is on: it keeps {size} in VRAM, and streams the others and pins memory in its own ways"
-    return text, {runs.LOAD: load, runs.BEGIN: begin, runs.END: end}
+    return text, {runs.LOAD: load, runs.BEGIN: begin, runs.END: usage.end}
 
 
 def _has_end(patcher) -> bool:

@@ -89,7 +89,11 @@ class Streaming:
         self._usage.end(patcher)
 
     def detach(self, patcher, unpatch_all: bool = True) -> None:
-        """The model leaves its device: give everything back. Without unpatch_all it is about to be loaded again, for this clone or another one."""
+        """The model leaves its device: give everything back.
+
+        Without unpatch_all it is about to be loaded again, as a rule for this clone, as ComfyUI does it before every run. If it is for a clone that
+        is not offloaded, the copies in pinned memory stay until this one is unloaded after a later run, or is gone.
+        """
         self.stop()
         if unpatch_all and self._hosts is not None:
             self._hosts.close()

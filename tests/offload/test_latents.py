@@ -2,6 +2,7 @@
 
 import itertools
 
+import comfy.model_management
 import nodes
 import pipeline
 import pytest
@@ -75,8 +76,10 @@ def test_text_encoders(models, lane, pins, granularity):
     for text, tensor in zip(("a cat", "a dog") * 2, expected * 2, strict=True):
         assert torch.equal(nodes.CLIPTextEncode().encode(clone, text)[0][0][0], tensor)
         assert not [module for module in clone.patcher.model.modules() if "lender" in module.__dict__]
-    assert torch.equal(nodes.CLIPTextEncode().encode(clip, "a cat")[0][0][0], expected[0])
+    assert pins
+    comfy.model_management.unload_all_models()
     assert not pins
+    assert torch.equal(nodes.CLIPTextEncode().encode(clip, "a cat")[0][0][0], expected[0])
 
 
 def test_clip_vision(models, lane, pins):

@@ -41,8 +41,8 @@ def test_a_step_that_ends_by_an_error_leaves_nothing_and_the_next_run_is_right(m
     with pytest.raises(type(error)):
         sample(clone)
     assert is_pristine(model)
-    assert torch.equal(sample(clone), plain)
     assert torch.equal(sample(model), plain)
+    assert torch.equal(sample(clone), plain)
     comfy.model_management.unload_all_models()
     assert not pins
 
@@ -239,21 +239,21 @@ def test_from_disk_no_copy_of_what_is_streamed_is_held(model, plain, pins, monke
 
 
 class Vbar:
-    """What ComfyUI's dynamic VRAM has for a model, seen from outside."""
+    """What ComfyUI's dynamic VRAM has for a model, seen from outside: what comfy-aimdo 0.2.7 and 0.4.11 do, read from their machine code."""
 
     max_size = 10**12
 
     def __init__(self):
-        self.limits, self.freed, self.resident = [], 0, 10**9
+        self.floor, self.watermark = 0, self.max_size
 
     def set_watermark_limit(self, size):
-        self.limits.append(size)
+        self.floor = size
 
     def loaded_size(self):
-        return self.resident
+        return 0
 
     def free_memory(self, size):
-        self.freed += size
+        self.watermark = max(self.floor, self.watermark - size)
 
 
 @pytest.fixture
@@ -266,21 +266,18 @@ def dynamic(model, monkeypatch):
     del model.model.dynamic_vbars
 
 
-def test_dynamic_vram_is_limited_for_the_run_and_nothing_is_added(dynamic, monkeypatch):
+def test_dynamic_vram_is_limited_when_the_model_is_loaded_and_nothing_is_added(dynamic, monkeypatch):
     model, vbar = dynamic
     clone = offloaded(model, keep=0.5)
     assert not any(isinstance(patch, Curtain) for patch in clone.object_patches.values())
-    assert not vbar.limits  # not before sampling loads the model: ComfyUI lifts every limit after each node
+    assert vbar.watermark == Vbar.max_size
     monkeypatch.setattr(type(model), "is_dynamic", lambda patcher: False)  # the rest of ComfyUI has no dynamic VRAM here
     sample(clone)
-    kept = model.model_size() // 2
-    assert vbar.limits[-1] == Vbar.max_size
-    assert len(set(vbar.limits[:-1])) == 1
-    assert kept * 0.5 < vbar.limits[0] < model.model_size()
-    assert vbar.freed > 0
-    vbar.limits.clear()
+    assert model.model_size() // 4 < vbar.watermark < model.model_size()
+    assert vbar.floor == 0
+    vbar.watermark = Vbar.max_size  # as every load sets it
     sample(model)
-    assert not vbar.limits
+    assert vbar.watermark == Vbar.max_size
 
 
 def test_any_model_can_be_steered_under_dynamic_vram(dynamic, floats):
@@ -290,4 +287,4 @@ def test_any_model_can_be_steered_under_dynamic_vram(dynamic, floats):
     vbar = model.model.dynamic_vbars = {model.load_device: Vbar()}
     clone = offloaded(model, vram=0.001)
     comfy.model_management.load_models_gpu([clone])
-    assert vbar[model.load_device].limits == [int(0.001 * 2**30)]
+    assert vbar[model.load_device].watermark == int(0.001 * 2**30)
