@@ -17,6 +17,9 @@
 #   2. carry [".gpu-host"], 600 s, within 30 s of the last, whose kernel packages it needs:
 #      bash benchmarks/device.sh python3 benchmarks/dit_schemes.py --comfyui /tmp/ComfyUI --commit COMMIT --seconds 560 \
 #          --out $OUT/h200_dit_schemes.json
+#   3. carry [".gpu-host"], 600 s, once or twice, KERNELS=none where the host memory is to be without the kernel packages:
+#      bash benchmarks/device.sh python3 benchmarks/offload.py --comfyui /tmp/ComfyUI --commit COMMIT --seconds 570 --out $OUT/h200_offload.json
+#      and the same with --stress --out $OUT/h200_offload_stress.json; what is left out for want of time is listed, and --ways "A; B" runs it alone
 # Then, here: the files into benchmarks/results, python3 benchmarks/plots.py, python3 benchmarks/tables.py.
 #
 # KERNELS=none leaves the kernel packages out: for the tests, whose every test with a fresh cache would check all of them again for over a minute, and

@@ -39,9 +39,7 @@ _KINDS = {
 RESIDENT = "resident"
 """Comes first of a format: the others are held to its latents."""
 
-WAYS = {
-    f"{tag} {label}": replace(way, format=format_name) for tag, format_name in (("fp8", FP8), ("int4", INT4)) for label, way in _KINDS.items()
-}
+WAYS = {f"{tag} {label}": replace(way, format=format_name) for tag, format_name in (("fp8", FP8), ("int4", INT4)) for label, way in _KINDS.items()}
 """Label -> way."""
 
 LIMITS = {FP8: 4.5, INT4: 4.0}

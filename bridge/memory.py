@@ -25,11 +25,12 @@ def free_host_bytes() -> int:
     return max(0, int(comfy.model_management.get_free_memory(torch.device("cpu"))) - HEADROOM)
 
 
-def make_room(size: int, model: torch.nn.Module, device: torch.device) -> None:
-    """Have models other than this one leave the device until so many bytes are free beside what ComfyUI reserves (--reserve-vram)."""
-    keep = [each for each in comfy.model_management.current_loaded_models if each.model is not None and each.model.model is model]
-    if not comfy.model_management.is_device_cpu(device):
-        comfy.model_management.free_memory(size + comfy.model_management.extra_reserved_memory(), device, keep_loaded=keep)
+def leave_room(patcher, size: int) -> None:
+    """Have ComfyUI take so much of a loaded model's size for not loaded yet, so that before every run it sees to it that this is free.
+
+    Others are asked to leave before the run then, and never in it, where they may be in use.
+    """
+    patcher.model.model_loaded_weight_memory = min(patcher.loaded_size(), patcher.model_size() - size)
 
 
 def unload(patcher) -> None:

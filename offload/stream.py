@@ -42,14 +42,12 @@ class Surroundings:
     """What a stream asks of ComfyUI.
 
     patches: what is to be done to parameters before use. may_copy: whether the weights stay the same, so that copies of them can be kept.
-    wraps: whether the first unit comes again behind the last one. make_room: is called with the bytes that the buffers will take.
-    at_turn: is called whenever another unit takes its turn.
+    wraps: whether the first unit comes again behind the last one. at_turn: is called whenever another unit takes its turn.
     """
 
     patches: Patches = field(default_factory=dict)
     may_copy: bool = True
     wraps: bool = True
-    make_room: Callable[[int], None] = lambda size: None
     at_turn: Callable[[], None] = lambda: None
 
 
@@ -118,7 +116,6 @@ class Stream:
             self._fill(following)
 
     def _allocate(self) -> None:
-        self._around.make_room(self._slot_bytes * self._count)
         for _ in range(self._count):
             buffer = torch.empty(self._slot_bytes, dtype=torch.uint8, device=self._lane.device)
             self._slots.append(Slot(buffer, free=self._lane.here()))

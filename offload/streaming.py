@@ -43,6 +43,7 @@ class Streaming:
     def load(self, patcher, *_: object) -> None:
         """ComfyUI has loaded what it could see."""
         self._note(patcher)
+        memory.leave_room(patcher, self._plan.buffer_bytes)
         if not self._has_end:
             self.arrive()
 
@@ -60,8 +61,7 @@ class Streaming:
             return
         self._hosts = self._hosts or self._new_hosts()
         around = Surroundings(
-            patches=place.patches, may_copy=not place.hooked, wraps=self._has_end,
-            make_room=lambda size: memory.make_room(size, place.model, place.device), at_turn=lambda: self._usage.look(place.device),
+            patches=place.patches, may_copy=not place.hooked, wraps=self._has_end, at_turn=lambda: self._usage.look(place.device),
         )  # fmt: skip
         self._stream = Stream(self._plan.streamed, lane_for(place.device), self._hosts, around)
         for module in self._modules:

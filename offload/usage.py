@@ -33,10 +33,10 @@ class Usage:
 
     def streamed(self, counts: Counts, hosts: Hosts) -> None:
         """Note what a stream did."""
-        self._lines.append(
+        self._lines = [
             f"streamed {counts.copied_bytes / GIB:.2f} GiB in {counts.units} turns, {counts.late} of them not foreseen; "
             f"pinned memory {hosts.pinned_bytes / GIB:.2f} GiB"
-        )
+        ]
 
     def end(self, patcher) -> None:
         """Say what the run used."""

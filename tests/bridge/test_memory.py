@@ -17,18 +17,17 @@ def test_only_the_model_that_is_named_leaves_its_device(models):
     assert [each.model for each in comfy.model_management.current_loaded_models] == [second]
 
 
-def test_room_is_made_by_others_alone_and_beside_what_is_reserved(models, monkeypatch):
-    model = pipeline.load_dit("wan_t2v_fp8.safetensors")
+def test_room_that_is_left_is_asked_for_before_every_run(models, monkeypatch):
+    model = pipeline.load_dit("wan_t2v_fp8.safetensors").clone()
+    model.size = model.model_size() + 1000
     sample(model, steps=1)
-    asked = []
-    monkeypatch.setattr(comfy.model_management, "free_memory", lambda size, device, keep_loaded: asked.append((size, device, list(keep_loaded))))
-    monkeypatch.setattr(comfy.model_management, "EXTRA_RESERVED_VRAM", 700)
-    memory.make_room(100, model.model, torch.device("cpu"))
-    assert not asked
-    memory.make_room(100, model.model, torch.device("cuda", 0))
-    ((size, _, kept),) = asked
-    assert size == 800
-    assert [each.model for each in kept] == [model]
+    (loaded,) = comfy.model_management.current_loaded_models
+    assert loaded.model_memory_required(model.load_device) == 0
+    for _ in range(2):
+        memory.leave_room(model, 1000)
+        assert loaded.model_memory_required(model.load_device) == 1000
+    sample(model, steps=1)
+    assert loaded.model_memory_required(model.load_device) == 1000
 
 
 def test_without_a_gpu_there_is_nothing_to_pin_and_no_figure():

@@ -105,6 +105,15 @@ def test_another_model_gets_the_kept_blocks_memory(model, plain):
     assert torch.equal(sample(clone), plain)
 
 
+def test_comfyui_finds_room_for_the_buffers_before_every_run(model):
+    clone = offloaded(model, granularity="phase")
+    for _ in range(2):
+        sample(clone)
+        (loaded,) = comfy.model_management.current_loaded_models
+        assert 0 < loaded.model_memory_required(clone.load_device) == clone.model_size() - clone.loaded_size()
+    assert clone.loaded_size() < clone.model_size() < model.model_size()
+
+
 def test_another_model_in_between(model, models, plain):
     clone = offloaded(model)
     sample(clone)

@@ -64,11 +64,10 @@ def test_another_order_is_learned(streams, lane, order):
 
 
 def test_no_memory_is_taken_before_the_first_layer(streams):
-    asked = []
-    stream = streams(make_room=asked.append)
-    assert not asked
+    stream = streams()
+    assert not stream._slots
     run(stream, [0])
-    assert asked == [2 * max(unit.nbytes for unit in stream.units)]
+    assert [slot.buffer.nbytes for slot in stream._slots] == [max(unit.nbytes for unit in stream.units)] * 2
 
 
 def test_without_a_wrap_nothing_is_copied_behind_the_last(streams):
@@ -113,13 +112,14 @@ def test_after_a_change_of_the_weights_the_new_ones_are_lent(streams):
 
 
 def test_an_error_of_a_copy_reaches_whoever_needs_it(streams, monkeypatch):
-    stream = streams(lane=LANES["thread"])
-    run(stream, [0])
+    stream, fill = streams(lane=LANES["thread"]), Hosts.fill
 
-    def fail(*_):
-        raise OSError("the disk is gone")
+    def fail_at_the_third(hosts, unit, *rest):
+        if unit is stream.units[2]:
+            raise OSError("the disk is gone")
+        fill(hosts, unit, *rest)
 
-    monkeypatch.setattr(Hosts, "fill", fail)
-    run(stream, [1])  # it was being copied before
+    monkeypatch.setattr(Hosts, "fill", fail_at_the_third)
+    run(stream, [0, 1])
     with pytest.raises(OSError, match="the disk is gone"):
         run(stream, [2])
