@@ -44,7 +44,7 @@ def load():
 
 def test_it_starts_fast_and_imports_no_kernel_package():
     code = AS_COMFYUI.format(path=str(REPOSITORY)) + (
-        f"before = set(sys.modules)\nstart = time.perf_counter()\n[node.GET_SCHEMA() for node in load()]\ntook = time.perf_counter() - start\n"
+        f"before = set(sys.modules)\nstart = time.process_time()\n[node.GET_SCHEMA() for node in load()]\ntook = time.process_time() - start\n"
         f"print(round(took, 3), sorted({KERNEL_PACKAGES!r} & (set(sys.modules) - before)))"
     )
     took, packages = run(code).split(" ", 1)
