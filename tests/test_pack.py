@@ -44,12 +44,17 @@ def load():
 
 def test_it_starts_fast_and_imports_no_kernel_package():
     code = AS_COMFYUI.format(path=str(REPOSITORY)) + (
-        f"before = set(sys.modules)\nstart = time.process_time()\n[node.GET_SCHEMA() for node in load()]\ntook = time.process_time() - start\n"
+        f"before = set(sys.modules)\nstart = time.perf_counter()\n[node.GET_SCHEMA() for node in load()]\ntook = time.perf_counter() - start\n"
         f"print(round(took, 3), sorted({KERNEL_PACKAGES!r} & (set(sys.modules) - before)))"
     )
-    took, packages = run(code).split(" ", 1)
-    assert packages == "[]"
-    assert float(took) < 0.3
+    fastest = float("inf")
+    for _ in range(3):  # other processes may hold the cores for a while, and none makes it faster than it is
+        took, packages = run(code).split(" ", 1)
+        assert packages == "[]"
+        fastest = min(fastest, float(took))
+        if fastest < 0.3:
+            break
+    assert fastest < 0.3
 
 
 @pytest.mark.parametrize("first", ["comfyui", "package"])
