@@ -95,8 +95,9 @@ def choose_schemes(wanted: list[str] | None, models: Models, device: torch.devic
 
 def keep(server: Server) -> None:
     """Leave the server up until the user interrupts. Raises DemoError when it ends by itself."""
-    print(f"ComfyUI is up at {server.address}; Ctrl-C ends it.", flush=True)
     try:
+        # Within the block: whoever reads the line may press Ctrl-C at once.
+        print(f"ComfyUI is up at {server.address}; Ctrl-C ends it.", flush=True)
         code = server.process.wait()
     except KeyboardInterrupt:
         return
