@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from safetensors.torch import load_file
 
+from ..convert.for_comfyui import add_tokenizer
 from ..convert.lora import Lora, open_lora
 from ..convert.names import naming_of, to_diffusers, to_original, unknown_keys
 from ..convert.plan import Plan, plan_of
 from ..convert.recipe import read as read_recipe
 from ..convert.run import check_target, nobody, size_of
 from ..convert.run import run as convert
-from ..convert.settings import LAYOUTS, LIGHTX2V, READERS, SINGLE, Settings
+from ..convert.settings import COMFYUI, LAYOUTS, LIGHTX2V, READERS, SINGLE, Settings
 from ..convert.source import Source
 from ..errors import ConvertError
 from ..formats import ABSMAX, DTYPES, FORMATS, MSE
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stored.add_argument("--recipe", metavar="FILE", help="a format for each layer, as lightquant plan writes it or you do")
     parser.add_argument("--layout", choices=LAYOUTS, default=SINGLE, help="one file, a file a block, or files of 100 tensors (default: %(default)s)")
     parser.add_argument("--for", dest="reader", choices=READERS, default=LIGHTX2V, help="whose loader it is for; this pack reads both")
+    parser.add_argument("--tokenizer", metavar="FILE", help="umt5 for comfyui only: the one to put in (default: from SRC, or google/umt5-xxl beside)")
     parser.add_argument("--keep", action="append", default=[], metavar="PATTERN", help="keys that stay float besides the usual ones; repeatable")
     parser.add_argument("--dtype", choices=[*DTYPES], help="of what stays float (default: the recipe's, else that of LightX2V's files)")
     scale_help = f"from the largest value, or the one of least squared error (default: the recipe's, else {ABSMAX})"
@@ -63,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
     settings = Settings(options.format, options.layout, options.reader, tuple(options.keep), dtype, scaling, options.device, recipe)
     name = _name(options.target, settings)
     source = Source(options.source)
+    if options.reader == COMFYUI:
+        add_tokenizer(source, options.tokenizer)
     rename = rename_for(options.names, [bare_name(key) for key in source.headers])
     plan = plan_of(options.source, source.headers, settings, name, lambda key: rename(bare_name(key)))
     loras = _loras(options, {output.key: tuple(source.headers[output.source].shape) for output in plan.outputs})

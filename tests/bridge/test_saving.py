@@ -85,9 +85,8 @@ def test_int8_for_comfyui(place, name):
     found = load_file(path)
     assert json.loads(bytes(next(tensor for key, tensor in found.items() if key.endswith(".comfy_quant")).tolist())) == {"format": "int8_tensorwise"}
     assert_same(loaded(name, "core.safetensors", "int8-channel"), model)
-    if name == "dit":
-        assert_equal(found, converted(place, name, "int8-channel", "--for", "comfyui"))
-    else:
+    assert_equal(found, converted(place, name, "int8-channel", "--for", "comfyui"))
+    if name == "t5":
         assert "spiece_model" in found
         assert "encoder.block.0.layer.0.SelfAttention.q.weight" in found
 
