@@ -8,12 +8,11 @@ import torch.nn.functional as F
 from ..formats import FP8_CHANNEL
 from ..formats.base import SMALLEST_AMAX
 from . import jit
-from .checks.numeric import CHECKED_WIDTH
 from .checks.once import once
-from .contract import GROUP
 from .operators import operator
 from .pieces import pieces
 from .quantize_rows import PIECE_ELEMENTS
+from .rows import CHECKED_WIDTH, GROUP
 
 ROWS_IN_MULTIPLE = 4
 """TMA reads a group's scales where the next group's begin 16 bytes further, or a multiple of that; the scales between are never used."""

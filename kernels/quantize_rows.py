@@ -7,10 +7,10 @@ import torch
 from ..formats import FP8_CHANNEL, INT8_CHANNEL
 from ..formats.base import SMALLEST_AMAX
 from . import jit
-from .checks.numeric import CHECKED_WIDTH
 from .checks.once import once
 from .operators import operator
 from .pieces import pieces
+from .rows import CHECKED_WIDTH
 
 LIMITS = {format_.dtype: format_.limit for format_ in (FP8_CHANNEL, INT8_CHANNEL)}
 """The largest code of each dtype."""

@@ -8,7 +8,8 @@ import torch
 
 from ...formats import FORMATS, QuantizedWeight, repacked
 from .. import reference
-from ..contract import Kernel, Rows, Verdict
+from ..contract import Kernel, Verdict
+from ..rows import CHECKED_WIDTH, Rows
 from .finding import Finding
 from .once import once
 
@@ -16,9 +17,6 @@ Moved = TypeVar("Moved", Rows, QuantizedWeight)
 
 Size = tuple[int, int, int]
 """Rows, inputs and outputs of a product."""
-
-CHECKED_WIDTH = 5120
-"""The checks run at the width of a 14B model, so that what they compile is what it needs next."""
 
 SMALL: Size = (48, CHECKED_WIDTH, 128)
 

@@ -243,7 +243,7 @@ def test_on_the_gpu_int4_kernels_read_marlins_packing(rows):
 def test_on_the_gpu_large_products_are_right_to_the_last_row():
     """The last results lie more than 2**31 elements behind the first."""
     from lightquant.kernels import triton_int8
-    from lightquant.kernels.contract import Rows
+    from lightquant.kernels.rows import Rows
 
     rows, outputs, inputs = (1 << 31) // 13824 + 200, 13824, 256
     values = torch.randint(-127, 128, (rows, inputs), device="cuda", dtype=torch.int8)
