@@ -2,8 +2,8 @@
 
 import torch
 
-from .quantize_groups import quantize_groups
-from .quantize_rows import quantize_rows
+from .quantize_groups import empty_groups, quantize_groups
+from .quantize_rows import empty_rows, quantize_rows
 from .rows import Coding, Rows
 
 
@@ -12,3 +12,10 @@ def quantize(x: torch.Tensor, coding: Coding | None) -> Rows:
     if coding is None:
         return Rows(x, None)
     return Rows(*(quantize_rows(x, coding.dtype) if coding.group is None else quantize_groups(x)))
+
+
+def empty(x: torch.Tensor, coding: Coding | None) -> Rows:
+    """What that returns for x, unfilled."""
+    if coding is None:
+        return Rows(torch.empty_like(x, memory_format=torch.contiguous_format), None)
+    return Rows(*(empty_rows(x, coding.dtype) if coding.group is None else empty_groups(x)))

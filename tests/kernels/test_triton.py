@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -211,6 +212,30 @@ def test_the_operators_fakes_know_the_outputs_of_every_packing():
             assert triton_int4.int4_triton_a8_matmul(rows, row_scale, *stored, None, torch.float16).shape == (5, 64)
             y = triton_int4.int4_triton_linear(x, *stored, None)
             assert (y.shape, y.dtype) == ((5, 64), torch.float16)
+
+
+@pytest.mark.parametrize("capability", SHARED_KIB)
+def test_the_fused_rows_compile_for_every_width_of_wan(capability):
+    from lightquant.kernels.fused_rows import Norm
+    from lightquant.kernels.jit import fused
+    from lightquant.kernels.quantize import empty
+    from lightquant.kernels.rows import GROUP, Coding
+
+    codings = [None, Coding(torch.int8), *([Coding(FP8), Coding(FP8, GROUP)] if capability >= FIRST_WITH_FP8 else [])]
+    with compiling_for(capability) as done:
+        for columns in (1536, 5120):
+            x, sets = torch.empty(4, columns, dtype=torch.bfloat16), torch.empty(1, columns, dtype=torch.bfloat16)
+            freqs = torch.empty(1, 4, 1, 64, 2, 2)
+            fused.rms_rope(x, sets[0], freqs, torch.empty_like(x), 4, 1e-6)
+            for coding in codings:
+                into = (*empty(x, coding), LIMITS[coding.dtype] if coding else 0.0)
+                fused.norm_rows(x, None, None, None, Norm(sets, sets, 1e-6, True, 4, 4), *into)
+                fused.norm_rows(x, x, sets, torch.empty_like(x), Norm(sets[0], sets[0], 1e-6, False, 4, 4), *into)
+        for columns, coding in product((8960, 13824), codings):
+            x = torch.empty(4, columns, dtype=torch.bfloat16)
+            fused.gelu_rows(x, *empty(x, coding), LIMITS[coding.dtype] if coding else 0.0)
+    check(done, capability)
+    assert len(done) == 2 + 6 * len(codings)
 
 
 @pytest.mark.gpu
