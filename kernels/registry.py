@@ -24,6 +24,7 @@ from . import (
     triton_int8,
     vllm,
 )
+from .activation import Activation
 from .checks import in_child
 from .checks.finding import Finding
 from .contract import Kernel, Verdict
@@ -53,7 +54,14 @@ class Selection(NamedTuple):
 
     def linear(self, x: torch.Tensor, weight: QuantizedWeight, bias: torch.Tensor | None) -> torch.Tensor:
         """y = x @ W.T + b for x [..., K] by whichever of the two takes the shape; y has x's dtype and leading shape."""
-        return self.for_rows(x.numel() // max(1, x.shape[-1]), weight, x.dtype).linear(x, weight, bias)
+        return self.multiply(Activation.of(x), weight, bias)
+
+    def multiply(self, activation: Activation, weight: QuantizedWeight, bias: torch.Tensor | None) -> torch.Tensor:
+        """The same of an activation that other layers multiply too."""
+        like = activation.like
+        kernel = self.for_rows(like.numel() // max(1, like.shape[-1]), weight, like.dtype)
+        y = kernel.matmul(activation.rows(kernel.coding), weight, bias, like.dtype)
+        return y.reshape(*like.shape[:-1], y.shape[-1])
 
     def for_rows(self, rows: int, weight: QuantizedWeight, dtype: torch.dtype) -> Kernel:
         """Whichever of the two multiplies so many rows of a dtype with the weight."""
