@@ -41,5 +41,9 @@ class LoraError(LightQuantError):
     """A LoRA is not one, or is for another model."""
 
 
+class FusionError(LightQuantError):
+    """A model's blocks can't be computed as asked."""
+
+
 class OffloadError(LightQuantError):
     """A model can't be offloaded as asked."""

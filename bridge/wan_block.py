@@ -17,8 +17,10 @@ PATCHES = ("attn1_patch", "attn2_patch")
 
 
 def is_own(block: torch.nn.Module) -> bool:
-    """Whether a block is ComfyUI's plain one of a quantized model, with nobody's hooks or patches on a part of it (but its FFN, see ffn_of)."""
-    if type(block) is not wan.WanAttentionBlock or type(block.self_attn) is not wan.WanSelfAttention or type(block.cross_attn) not in _CROSS_ATTENTIONS:
+    """Whether a block is ComfyUI's plain one of a quantized model, with nobody's hooks or patches on a part of it; its FFN may have one."""
+    if type(block) is not wan.WanAttentionBlock or type(block.self_attn) is not wan.WanSelfAttention:
+        return False
+    if type(block.cross_attn) not in _CROSS_ATTENTIONS or len(block.ffn) != 3 or getattr(block.ffn[1], "approximate", None) != "tanh":
         return False
     linears = [block.get_submodule(name) for name in (*_LINEARS, *(_OF_IMAGES if has_images(block) else ()))]
     rms_norms, layer_norms = ([block.get_submodule(name) for name in names] for names in (_RMS_NORMS, _LAYER_NORMS))

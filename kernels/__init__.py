@@ -5,4 +5,6 @@ from .contract import Kernel, Verdict
 from .registry import VARIANTS, Selection, Selections, best_variant, check_all, report, select
 from .rows import Coding, Rows
 
-__all__ = ["VARIANTS", "Activation", "Coding", "Kernel", "Rows", "Selection", "Selections", "Verdict", "best_variant", "check_all", "report", "select"]
+__all__ = [
+    "VARIANTS", "Activation", "Coding", "Kernel", "Rows", "Selection", "Selections", "Verdict", "best_variant", "check_all", "report", "select",
+]  # fmt: skip

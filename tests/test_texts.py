@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LANGUAGES = ("en", "zh")
 READMES = {"en": "README.md", "zh": "README.zh.md"}
 HELP = REPOSITORY / "web" / "docs"
-SOURCES = ("loaders", "convert", "reports", "bridge", "offload", "lora", "kernels", "routes", "nodes", "cli", "__init__.py")
+SOURCES = ("loaders", "convert", "reports", "bridge", "offload", "lora", "fusion", "kernels", "routes", "nodes", "cli", "__init__.py")
 MESSAGE = ("message", "信息")
 """The head of the column that quotes errors."""
 VARYING = "…"
@@ -142,7 +142,7 @@ def test_help_pages_belong_to_nodes_and_say_the_same_in_both_languages():
 @pytest.mark.parametrize("file", [*READMES.values(), *(page.relative_to(REPOSITORY).as_posix() for page in sorted(HELP.glob("*/*.md")))])
 def test_quoted_errors_exist(file):
     said, errors = source_strings(), quoted_errors(read(file))
-    assert len(errors) >= 8
+    assert len(errors) >= (8 if file in READMES.values() else 4)
     missing = []
     for error in errors:
         # An error may be put together from several strings: each piece between the varying parts must stand in the sources.
