@@ -38,7 +38,8 @@ TEXTS = {
         "disk": "{gib} ({disk} of it from the disk)",
         "ways": {
             "resident": "all in VRAM", "dynamic": "dynamic VRAM", "dynamic-chunks": "dynamic VRAM, `chunk_rows`", "blocks": "Offload Model, `block`",
-            "phases-chunks": "Offload Model, `phase`, `chunk_rows`",
+            "blocks-disk": "Offload Model, `block`, `from_disk`", "phases": "Offload Model, `phase`, `chunk_rows`",
+            "phases-disk": "Offload Model, `phase`, `from_disk`, `chunk_rows`",
         },
     },
     "zh": {
@@ -47,7 +48,8 @@ TEXTS = {
         "disk": "{gib}（其中 {disk} 来自磁盘）",
         "ways": {
             "resident": "全部在显存", "dynamic": "动态显存", "dynamic-chunks": "动态显存，`chunk_rows`", "blocks": "Offload Model，`block`",
-            "phases-chunks": "Offload Model，`phase`，`chunk_rows`",
+            "blocks-disk": "Offload Model，`block`，`from_disk`", "phases": "Offload Model，`phase`，`chunk_rows`",
+            "phases-disk": "Offload Model，`phase`，`from_disk`，`chunk_rows`",
         },
     },
 }  # fmt: skip

@@ -183,8 +183,8 @@ def _offloading(way: Way, placed: Placement, format_name: str) -> tuple[float, s
     """How many times as long as a resident step one takes by what offloading itself costs, and how sure that is."""
     if not placed.streamed:
         return 1.0, NOT_MOVED
-    at, label = measured(), way.from_disk_label if (placed.node or {}).get("from_disk") else way.label
-    found = at.offload.get(f"{_TAGS.get(format_name, _TAGS[FP8_CHANNEL.name])} {label}")
+    at = measured()
+    found = at.offload.get(f"{_TAGS.get(format_name, _TAGS[FP8_CHANNEL.name])} {way.label}")
     if found:
         return max(1.0, found["times_resident"]), AT_480P
     paged = way.name == DYNAMIC and format_name == FP8_CHANNEL.name and placed.vram >= at.noted["paged"][-1]["used_gib"] * GIB
@@ -198,11 +198,16 @@ def _error(format_name: str) -> float | None:
 
 
 def ranked(options: Iterable[Option]) -> list[Option]:
-    """Fast first, then exact, then simple. Times that are ALIKE as the fastest of those that are left count as the same."""
+    """Fast first, then exact, then what leaves RAM to others, then simple. Times that are ALIKE count as the same."""
     left, found = sorted(options, key=lambda option: option.step_s), []
     names = [way.name for way in WAYS]
     while left:
         count = sum(option.step_s <= ALIKE * left[0].step_s for option in left)
-        found += sorted(left[:count], key=lambda option: (option.weight_error, option.step_s, names.index(option.way)))
+        found += sorted(left[:count], key=lambda option: (option.weight_error, _fills_ram(option), option.step_s, names.index(option.way)))
         left = left[count:]
     return found
+
+
+def _fills_ram(option: Option) -> bool:
+    """Whether its pinned copies take all that is free, and are not all that is streamed."""
+    return "pinned_limit" in (option.node or {})

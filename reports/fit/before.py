@@ -41,7 +41,7 @@ class VAE(NamedTuple):
         return 2 * self.per_pixel * width * height / GIB
 
 
-_VAES = {8: VAE("Wan2.1's VAE", 126_892_531, 7000), 16: VAE("Wan2.2's VAE", 704_688_531, 8000)}
+_VAES = {8: VAE("Wan2.1's VAE", 126_892_531, 7000), 16: VAE("Wan2.2's VAE", 704_688_668, 8000)}
 """By how many pixels of an edge it makes one of the latent."""
 
 

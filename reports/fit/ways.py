@@ -10,34 +10,39 @@ from .sizes import GIB, Sizes
 
 RESIDENT, DYNAMIC, OWN = "resident", "dynamic", "own"
 
-_LEAST_PINNED = GIB
-"""Of less, pinned copies are not worth their memory."""
-
-_TENTH, _HALF = 10, 2
+_TENTHS, _HALVES = 10, 2
 """Steps of the node's inputs in a GiB."""
 
 
 class Way(NamedTuple):
     """title: for users; kind: nothing moves, ComfyUI's dynamic VRAM moves layers, or Offload Model moves blocks itself.
 
-    granularity: what it moves as one; chunk_rows: as in Offload Model; label, from_disk_label: what benchmarks/offload_variants.py calls it.
+    label: what benchmarks/offload_variants.py calls it; granularity, chunk_rows, from_disk: as in Offload Model.
     """
 
     name: str
     title: str
     kind: str
     label: str
-    from_disk_label: str = ""
     granularity: str = "block"
     chunk_rows: int = 0
+    from_disk: bool = False
 
+    def unit(self, sizes: Sizes) -> int:
+        """Bytes of what is moved as one."""
+        return sizes.phase if self.granularity == "phase" else sizes.block
+
+
+_LEAST = {"granularity": "phase", "chunk_rows": CHUNK_ROWS}
 
 WAYS = (
     Way("resident", "all weights in VRAM", RESIDENT, "resident"),
     Way("dynamic", "ComfyUI's dynamic VRAM", DYNAMIC, "dynamic VRAM alone"),
     Way("dynamic-chunks", "ComfyUI's dynamic VRAM, FFN in chunks", DYNAMIC, "dynamic VRAM, node, chunks", chunk_rows=CHUNK_ROWS),
-    Way("blocks", "Offload Model by block", OWN, "blocks, pinned", "blocks, from disk"),
-    Way("phases-chunks", "Offload Model by phase, FFN in chunks", OWN, "phases, pinned, chunks", "phases, from disk, chunks", "phase", CHUNK_ROWS),
+    Way("blocks", "Offload Model by block", OWN, "blocks, pinned"),
+    Way("blocks-disk", "Offload Model by block, from disk", OWN, "blocks, from disk", from_disk=True),
+    Way("phases", "Offload Model by phase, FFN in chunks", OWN, "phases, pinned, chunks", **_LEAST),
+    Way("phases-disk", "Offload Model by phase, from disk, FFN in chunks", OWN, "phases, from disk, chunks", **_LEAST, from_disk=True),
 )
 """Simplest first: of equally fast ones the first is the best."""
 
@@ -66,7 +71,7 @@ def least_vram(way: Way, sizes: Sizes, activations: float) -> float:
     """The VRAM without which the way can't work."""
     if way.kind == RESIDENT:
         return sizes.all + activations
-    return sizes.budget(0, _unit(way, sizes)) + activations
+    return sizes.budget(0, way.unit(sizes)) + activations
 
 
 def place(way: Way, sizes: Sizes, activations: float, spare: float, vram: float, ram: float) -> Placement | None:
@@ -93,25 +98,19 @@ def _dynamic(way: Way, sizes: Sizes, activations: float, vram: float, ram: float
 
 
 def _own(way: Way, sizes: Sizes, activations: float, vram: float, ram: float) -> Placement:
-    unit = _unit(way, sizes)
-    budget = floor((vram - activations) / GIB * _TENTH) / _TENTH
+    unit, budget = way.unit(sizes), floor((vram - activations) / GIB * _TENTHS) / _TENTHS
     kept = sizes.kept(budget * GIB, unit) or 0
     streamed = (sizes.blocks - kept) * sizes.block
-    from_ram = min(streamed, ram) if ram >= min(streamed, _LEAST_PINNED) else 0
-    if from_ram < streamed:
-        from_ram = floor(from_ram / GIB * _HALF) / _HALF * GIB
     node: dict[str, object] = {"granularity": way.granularity, "vram": budget}
-    if streamed and not from_ram:
+    from_ram = 0 if way.from_disk else streamed
+    if way.from_disk:
         node["from_disk"] = True
-    elif from_ram < streamed:
-        node["pinned_limit"] = from_ram / GIB
+    elif streamed > ram:
+        node["pinned_limit"] = max(1, floor(ram / GIB * _HALVES)) / _HALVES
+        from_ram = node["pinned_limit"] * GIB
     if way.chunk_rows:
         node["chunk_rows"] = way.chunk_rows
     return Placement(0, sizes.budget(kept, unit) + activations, streamed, from_ram, node)
 
 
 _PLACES = {RESIDENT: _resident, DYNAMIC: _dynamic, OWN: _own}
-
-
-def _unit(way: Way, sizes: Sizes) -> int:
-    return sizes.phase if way.granularity == "phase" else sizes.block

@@ -38,6 +38,7 @@ class Wish:
             _check_name("scheme", self.scheme, ASKABLE)
         if self.vram_gib is None and self.gpu is None:
             raise FitError("Neither the VRAM nor the card is given. Give the VRAM in GiB, or the card's name.")
+        _ = self.card
         for what, value in (("VRAM", self.vram), ("RAM", self.ram_gib), ("disk's speed", self.disk_gb_s)):
             if not (isfinite(value) and value > 0):
                 raise FitError(f"The {what} is given as {value:g}, where a number above 0 is needed.")
