@@ -25,7 +25,8 @@ NOTED = {
     "from": "one H200, 2026-11, torch 2.11 and ComfyUI 0.30.0 under its dynamic VRAM; noted by hand, there is no result file",
     "activations_gib": 2.8,
     "between_s": 0.204,
-    "host_to_device_gb_s": 55.0,
+    "pinned_gb_s": 55.0,
+    "pageable_gb_s": 19.0,
     "paged": [
         {"free_gib": 12.0, "used_gib": 11.7, "step_s": 3.47},
         {"free_gib": 8.0, "used_gib": 7.7, "step_s": 3.48},
@@ -33,7 +34,7 @@ NOTED = {
     ],
 }
 """Of Wan2.1-T2V-14B, 832x480x81, cfg 1: VRAM of a step beside the weights; seconds of a step in neither attention nor linears (the profile's addcmul,
-norms, rotary embedding and GELU); pinned copies; and an fp8 model under ComfyUI's dynamic VRAM with only so much of the card free."""
+norms, rotary embedding and GELU); copies from host to device; and an fp8 model under ComfyUI's dynamic VRAM with only so much of the card free."""
 
 
 def read(name: str, results: Path) -> dict | None:
@@ -95,14 +96,14 @@ def host_beside_model(results: Path) -> float:
 
 
 def offload(results: Path) -> dict[str, dict[str, float]]:
-    """Label of a way of offloading -> its step in resident steps of its format, its peak VRAM and its host memory."""
+    """Label of a way of offloading -> the seconds by which its step is longer than the resident one, its peak VRAM and its host memory."""
     rows = {row["variant"]: row for name in _offloads(results) for row in read(name, results)["rows"]}
     found = {}
     for label, row in rows.items():
         resident = rows.get(f"{label.split(' ')[0]} resident")
         if resident:
-            times = row["median_step_s"] / resident["median_step_s"]
-            found[label] = {"times_resident": times, "peak_gib": row["peak_gib"], "host_peak_gib": row["host_peak_gib"]}
+            added = row["median_step_s"] - resident["median_step_s"]
+            found[label] = {"added_s": added, "peak_gib": row["peak_gib"], "host_peak_gib": row["host_peak_gib"]}
     return found
 
 

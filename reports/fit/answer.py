@@ -13,7 +13,7 @@ from .notes import notes_on
 from .rescue import Least, least
 from .runs_on import ASKABLE, Runs, format_of, runs_on
 from .sizes import FLOAT, GIB, sizes
-from .speed import Step, link_gb_s, step
+from .speed import Step, moving_s, step
 from .ways import DYNAMIC, OWN, RESIDENT, WAYS, Placement, Way, least_vram, place
 from .wish import Wish
 
@@ -38,7 +38,7 @@ class Option:
     vram_gib: that it takes, torch's spare memory included; vram_least_gib: below which it can't work.
     streamed_gib: at every step, from_file_gib of it from the disk; step_s, compute_s: seconds of a step, and of computing alone.
     error: of the first prediction against bf16, measured with random weights, None where it has not been; weight_error: of such weights.
-    node: inputs of Offload Model that differ from its defaults, None for no node; dynamic: whether ComfyUI's dynamic VRAM is on, None for either.
+    node: what to set of Offload Model, None for no node; dynamic: whether ComfyUI's dynamic VRAM is on, None for either.
     speed, offload: how sure the time is, and what offloading does to it.
     """
 
@@ -156,8 +156,7 @@ def _evaluate(wish: Wish, scheme: str, computing: Step, way: Way, vram: float, r
     if placed is None:
         lacking = least_vram(way, whole, needs)
         return Refused(scheme, format_name, way.name, way.title, lacking / GIB, (lacking - vram) / GIB)
-    times, offload = _offloading(way, placed, format_name)
-    moving = placed.from_ram / 1e9 / link_gb_s(card) + placed.from_file / 1e9 / wish.disk_gb_s
+    added, offload = _offloading(way, placed, format_name)
     return Option(
         scheme=scheme,
         format=format_name,
@@ -168,7 +167,7 @@ def _evaluate(wish: Wish, scheme: str, computing: Step, way: Way, vram: float, r
         vram_least_gib=placed.least / GIB,
         streamed_gib=placed.streamed / GIB,
         from_file_gib=placed.from_file / GIB,
-        step_s=max(computing.seconds * times, moving),
+        step_s=max(computing.seconds + added, moving_s(placed, card, wish.disk_gb_s)),
         compute_s=computing.seconds,
         error=_error(format_name),
         weight_error=measured().weight_errors.get(format_name, 0.0),
@@ -180,15 +179,15 @@ def _evaluate(wish: Wish, scheme: str, computing: Step, way: Way, vram: float, r
 
 
 def _offloading(way: Way, placed: Placement, format_name: str) -> tuple[float, str]:
-    """How many times as long as a resident step one takes by what offloading itself costs, and how sure that is."""
+    """Seconds that offloading was measured to add to a step, and how sure it is that it adds no more."""
     if not placed.streamed:
-        return 1.0, NOT_MOVED
+        return 0.0, NOT_MOVED
     at = measured()
     found = at.offload.get(f"{_TAGS.get(format_name, _TAGS[FP8_CHANNEL.name])} {way.label}")
     if found:
-        return max(1.0, found["times_resident"]), AT_480P
+        return max(0.0, found["added_s"]), AT_480P
     paged = way.name == DYNAMIC and format_name == FP8_CHANNEL.name and placed.vram >= at.noted["paged"][-1]["used_gib"] * GIB
-    return 1.0, AT_480P if paged else NOT_MEASURED
+    return 0.0, AT_480P if paged else NOT_MEASURED
 
 
 def _error(format_name: str) -> float | None:

@@ -15,7 +15,7 @@ class Measured:
 
     noted: figures without a result file; steps: scheme -> step_s, peak_gib, error; linears: width -> kernel -> block_ms and quantizer_ms, at those
     tokens; weight_errors: format -> relative error; host_beside_model_gib: host memory of a process beside the model's file;
-    offload: way -> times_resident, peak_gib, host_peak_gib.
+    offload: way -> added_s (to a resident step), peak_gib, host_peak_gib.
     """
 
     card: str

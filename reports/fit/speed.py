@@ -11,6 +11,7 @@ from .measured import measured
 from .models import MODELS, Model
 from .runs_on import Runs
 from .sizes import FLOAT
+from .ways import Placement
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,12 @@ def step(model: Model, runs: Runs, tokens: int, card: Card) -> Step | None:
     return Step(attention * longer**2 * size * slower, linears * longer, between * longer * size * thinner, whole)
 
 
-def link_gb_s(card: Card) -> float:
-    """GB that a second brings from pinned memory to a card."""
-    return measured().noted["host_to_device_gb_s"] * card.link / MEASURED.link
+def moving_s(placed: Placement, card: Card, disk_gb_s: float) -> float:
+    """Seconds that a step's copies take; they run beside computing."""
+    noted = measured().noted
+    pinned = noted["pinned_gb_s"] * card.link / MEASURED.link
+    pageable = min(noted["pageable_gb_s"], pinned)
+    return (placed.from_ram / pinned + placed.from_cache / pageable + placed.from_file / disk_gb_s) / 1e9
 
 
 def _attention_s() -> float:

@@ -51,20 +51,21 @@ WAYS = (
 class Placement:
     """Where a way puts a model's weights. All in bytes.
 
-    least: the VRAM that the way needs at the very least, activations included; vram: what it takes here, in which torch keeps some spare memory where
-    there is room; streamed: what a step brings to the card,
-    from_ram of it from memory and the rest from the file; node: the inputs of Offload Model that differ from its defaults, None for no node.
+    least: the VRAM that the way needs at the very least, activations included; vram: what it takes here, torch's spare memory included.
+    streamed: what a step brings to the card: from_ram of it from pinned memory, from_cache from the system's page cache, from_file from the disk.
+    node: what to set of Offload Model, None for no node.
     """
 
-    least: float
-    vram: float
-    streamed: float
-    from_ram: float
-    node: Mapping[str, object] | None
+    least: float = 0.0
+    vram: float = 0.0
+    streamed: float = 0.0
+    from_ram: float = 0.0
+    from_cache: float = 0.0
+    node: Mapping[str, object] | None = None
 
     @property
     def from_file(self) -> float:
-        return self.streamed - self.from_ram
+        return self.streamed - self.from_ram - self.from_cache
 
 
 def least_vram(way: Way, sizes: Sizes, activations: float) -> float:
@@ -87,14 +88,14 @@ def place(way: Way, sizes: Sizes, activations: float, spare: float, vram: float,
 
 
 def _resident(way: Way, sizes: Sizes, activations: float, vram: float, ram: float) -> Placement:
-    return Placement(0, sizes.all + activations, 0, 0, None)
+    return Placement(vram=sizes.all + activations)
 
 
 def _dynamic(way: Way, sizes: Sizes, activations: float, vram: float, ram: float) -> Placement:
     held = min(sizes.all, vram - activations)
     streamed = sizes.all - held
     node = {"keep": 1.0, "chunk_rows": way.chunk_rows} if way.chunk_rows else None
-    return Placement(0, held + activations, streamed, min(streamed, ram), node)
+    return Placement(vram=held + activations, streamed=streamed, from_ram=min(streamed, ram), node=node)
 
 
 def _own(way: Way, sizes: Sizes, activations: float, vram: float, ram: float) -> Placement:
@@ -102,7 +103,7 @@ def _own(way: Way, sizes: Sizes, activations: float, vram: float, ram: float) ->
     kept = sizes.kept(budget * GIB, unit) or 0
     streamed = (sizes.blocks - kept) * sizes.block
     node: dict[str, object] = {"granularity": way.granularity, "vram": budget}
-    from_ram = 0 if way.from_disk else streamed
+    from_ram, from_cache = (0, streamed if sizes.all <= ram else 0) if way.from_disk else (streamed, 0)
     if way.from_disk:
         node["from_disk"] = True
     elif streamed > ram:
@@ -110,7 +111,7 @@ def _own(way: Way, sizes: Sizes, activations: float, vram: float, ram: float) ->
         from_ram = node["pinned_limit"] * GIB
     if way.chunk_rows:
         node["chunk_rows"] = way.chunk_rows
-    return Placement(0, sizes.budget(kept, unit) + activations, streamed, from_ram, node)
+    return Placement(vram=sizes.budget(kept, unit) + activations, streamed=streamed, from_ram=from_ram, from_cache=from_cache, node=node)
 
 
 _PLACES = {RESIDENT: _resident, DYNAMIC: _dynamic, OWN: _own}

@@ -97,13 +97,13 @@ def test_what_is_estimated_is_said():
 
 
 def test_a_measured_way_of_offloading_takes_the_place_of_the_assumption(monkeypatch):
-    found = {"fp8 blocks, pinned": {"times_resident": 1.25, "peak_gib": 4.4, "host_peak_gib": 15.0}}
+    found = {"fp8 blocks, pinned": {"added_s": 0.5, "peak_gib": 4.4, "host_peak_gib": 15.0}}
     known = dataclasses.replace(measured(), offload=found)
     for module in ("answer", "notes"):
         monkeypatch.setattr(f"lightquant.reports.fit.{module}.measured", lambda: known)
     got = fit(Wish(6, 64))
     option = next(each for each in got.options if (each.scheme, each.way) == ("fp8-torch", "blocks"))
-    assert option.step_s == pytest.approx(1.25 * option.compute_s)
+    assert option.step_s == pytest.approx(0.5 + option.compute_s)
     assert option.offload == AT_480P
     assert option.waits
     assert "has not been measured on a GPU" not in got.text()

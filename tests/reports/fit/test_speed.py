@@ -111,6 +111,13 @@ def test_a_card_runs_what_the_kernels_say(monkeypatch):
                 assert (runs_on(scheme, card) is not None) is able, (card.name, scheme)
 
 
+def test_the_cards_of_a_kind_keep_its_ratios():
+    for card in CARDS.values():
+        ratios = (card.int8 / card.float16, card.fp8 / card.float16)
+        expected = (4, 2 if card.capability >= (8, 9) else 0) if card.name.startswith("RTX") else (2, 2 if card.capability >= (8, 9) else 0)
+        assert ratios == pytest.approx(expected, rel=0.02), card.name
+
+
 def test_every_scheme_and_only_known_labels_are_in_the_table():
     assert {scheme for scheme in ASKABLE if any(runs_on(scheme, card) for card in CARDS.values())} == set(ASKABLE)
     for card in CARDS.values():
