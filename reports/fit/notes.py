@@ -49,8 +49,8 @@ def _notes(wish: Wish, options: Sequence["Option"]) -> Iterator[str]:
             "chunk_rows saves is counted from ComfyUI's code, not measured; the least that dynamic VRAM can do with is taken to be two blocks."
         )
     yield (
-        "A step is one forward, as with cfg 1 and the 4-step files; another cfg takes twice as long, and more activations where ComfyUI computes both "
-        "at once. Attention is ComfyUI's own choice."
+        "A step is one forward, as with cfg 1 and the 4-step files; another cfg takes twice as long, and more activations where ComfyUI computes "
+        "both at once. Attention is ComfyUI's own choice."
     )
     yield (
         f"Assumed: {wish.reserve_gib:g} GiB of VRAM for the CUDA context and others (--reserve), {SYSTEM_GIB:g} GiB of RAM for the system; measured: "
