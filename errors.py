@@ -47,3 +47,7 @@ class FusionError(LightQuantError):
 
 class OffloadError(LightQuantError):
     """A model can't be offloaded as asked."""
+
+
+class FitError(LightQuantError):
+    """What fits is asked for a size, a card or a model that there is not."""
