@@ -19,6 +19,11 @@ _FILE = "comfy.settings.json"
 log = logging.getLogger(__name__)
 
 
+def has_one_user() -> bool:
+    """Whether ComfyUI keeps one user's settings: with --multi-user neither a node nor a route is told whose it is."""
+    return not args.multi_user
+
+
 def is_on(setting: str) -> bool:
     """Whether the user has turned a setting on; off where it is unset."""
     return _value(setting) is True
@@ -31,8 +36,8 @@ def preferred_kernels() -> tuple[str, ...]:
 
 
 def _value(setting: str) -> object:
-    """What the user has set, None where nothing is set or it is unreadable, and with --multi-user, as a node isn't told whose it is."""
-    if args.multi_user:
+    """What the user has set; None where nothing is set, where it is unreadable, and where there may be several users."""
+    if not has_one_user():
         return None
     try:
         with open(os.path.join(folder_paths.get_user_directory(), "default", _FILE), encoding="utf-8") as file:

@@ -110,13 +110,15 @@ def write(
                 _write_file(os.path.join(partial, name), outputs, tensors_of, metadata, step)
             _write_index(plan, partial)
         finish()
+        if not force:
+            _check_free(target)  # it took a while
         _put(partial, target)
 
 
 def check_target(plan: Plan, target: str, force: bool) -> None:
     """Raise ConvertError where the target is taken or the disk has no room for it."""
-    if os.path.exists(target) and not force:
-        raise ConvertError(f"{target} is there already. Choose another name, or replace it with --force.")
+    if not force:
+        _check_free(target)
     if os.path.isdir(target):
         _check_replaceable(plan, target)
     folder = os.path.dirname(os.path.abspath(target))
@@ -124,6 +126,11 @@ def check_target(plan: Plan, target: str, force: bool) -> None:
     needed = plan.nbytes * (2 if target.lower().endswith(PICKLED) else 1)
     if needed > free:
         raise ConvertError(f"converting needs {readable(needed)} of room, and {folder} has {readable(free)} free. Nothing was written.")
+
+
+def _check_free(target: str) -> None:
+    if os.path.lexists(target):
+        raise ConvertError(f"{target} is there already. Choose another name, or replace it with --force.")
 
 
 def _check_replaceable(plan: Plan, folder: str) -> None:
@@ -271,18 +278,25 @@ def _temporary(partial: str) -> Iterator[None]:
     if os.path.exists(partial):
         log.warning("LightQuant: an earlier conversion to %s was cut off; this one starts from the beginning.", partial.removesuffix(PARTIAL))
     try:
-        _remove(partial, partial + _PICKLED_TOO)
+        _remove(partial)
         yield
     finally:
-        _remove(partial, partial + _PICKLED_TOO)
+        _remove(partial)
 
 
-def _remove(*paths: str) -> None:
+def discard(target: str) -> bool:
+    """Remove what a conversion to the target that was cut off has left; whether there was anything."""
+    return _remove(target + PARTIAL)
+
+
+def _remove(partial: str) -> bool:
+    paths = [path for path in (partial, partial + _PICKLED_TOO) if os.path.lexists(path)]
     for path in paths:
         if os.path.isdir(path):
             shutil.rmtree(path)
-        elif os.path.exists(path):
+        else:
             os.remove(path)
+    return bool(paths)
 
 
 @contextmanager
