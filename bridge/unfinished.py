@@ -52,7 +52,7 @@ def clear() -> None:
 
 
 def _clear_one(note: str) -> None:
-    from ..convert.run import discard
+    from ..convert.partial import discard
     from .targets import is_inside
 
     with open(note, encoding="utf-8") as file:

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from ..errors import CheckpointError, ConvertError, DiscoveryError, FitError, JobError, SchemeError
+from ..errors import CheckpointError, ConvertError, DiscoveryError, FitError, JobError, ReportError, SchemeError
 
 Handler = Callable[[web.Request], Awaitable[dict]]
 
 JSON = "application/json"
 
-ASKED_FOR = (CheckpointError, DiscoveryError, SchemeError, ConvertError, FitError, JobError)
+ASKED_FOR = (CheckpointError, DiscoveryError, SchemeError, ConvertError, FitError, JobError, ReportError)
 """What was asked for can't be had, and the error says what can: no failure of ours."""
 
 log = logging.getLogger(__name__)

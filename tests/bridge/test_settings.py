@@ -66,7 +66,8 @@ def kernels(monkeypatch):
 @pytest.mark.parametrize(
     ("setting", "names"),
     [
-        (None, ()), ("", ()), (7, ()), (["int8-triton"], ()), ("int8-triton", ("int8-triton",)), (" Triton,  vllm ;int8-sgl", ("triton", "vllm", "int8-sgl")),
+        (None, ()), ("", ()), (7, ()), (["int8-triton"], ()), ("int8-triton", ("int8-triton",)),
+        (" Triton,  vllm ;int8-sgl", ("triton", "vllm", "int8-sgl")),
         ("sglang-kernel, q8_kernels", ("sglang-kernel", "q8_kernels")),
     ],
 )  # fmt: skip

@@ -57,3 +57,31 @@ def ask(host) -> Callable[..., tuple[int, dict]]:
         return asyncio.run(answer())
 
     return asked
+
+
+@pytest.fixture
+def place(floats, tmp_path, monkeypatch):
+    """ComfyUI's model folders, with float files in them and nothing else."""
+    import folder_paths
+    import small_models
+
+    for folder in ("diffusion_models", "text_encoders", "clip_vision"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.setitem(folder_paths.folder_names_and_paths, folder, ([str(tmp_path / folder)], {".safetensors", ".pth"}))
+    monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path / "models"))
+    folder_paths.filename_list_cache.clear()
+    small_models.save(floats["dit"], tmp_path / "diffusion_models" / "wan.safetensors")
+    small_models.save(floats["t5"], tmp_path / "text_encoders" / "t5.pth")
+    small_models.save(floats["clip"], tmp_path / "clip_vision" / "clip.safetensors")
+    return tmp_path
+
+
+@pytest.fixture
+def queue(monkeypatch):
+    """A queue of this test's own; it ends with the test."""
+    from lightquant.bridge import jobs
+
+    queue = jobs.Jobs(jobs._tell)
+    monkeypatch.setattr(jobs, "JOBS", queue)
+    yield queue
+    queue.close()
