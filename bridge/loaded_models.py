@@ -34,8 +34,8 @@ def memory_report() -> dict:
     }
 
 
-def machine_gib() -> dict[str, float]:
-    """This machine as the fit calculator takes it: memory in GiB, and of the card where there is one."""
+def machine_gib() -> tuple[float | None, float]:
+    """The memory of the card, None where there is none, and of the machine, in GiB."""
     device = comfy.model_management.get_torch_device()
-    card = {} if device.type == "cpu" else {"vram_gib": comfy.model_management.get_total_memory(device) / 2**30}
-    return {**card, "ram_gib": comfy.model_management.get_total_memory(torch.device("cpu")) / 2**30}
+    vram = None if device.type == "cpu" else comfy.model_management.get_total_memory(device) / 2**30
+    return vram, comfy.model_management.get_total_memory(torch.device("cpu")) / 2**30
