@@ -5,6 +5,7 @@ import os
 import comfy.model_management
 import torch
 
+from .memory import loaded_bytes
 from .record import record_of
 
 
@@ -24,7 +25,7 @@ def memory_report() -> dict:
                 "component": record.component,
                 "format": record.format,
                 "bytes": record.weight_bytes,
-                "in_vram": patcher.loaded_size() if patcher.load_device.type != "cpu" else 0,
+                "in_vram": loaded_bytes(patcher) if patcher.load_device.type != "cpu" else 0,
             }
     return {
         "device": comfy.model_management.get_torch_device_name(device),
