@@ -45,6 +45,10 @@ class FusionError(LightQuantError):
     """A model's blocks can't be computed as asked."""
 
 
+class JobError(LightQuantError):
+    """A job of the browser's can't be queued."""
+
+
 class OffloadError(LightQuantError):
     """A model can't be offloaded as asked."""
 
