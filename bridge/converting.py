@@ -11,17 +11,18 @@ from typing import NamedTuple
 
 import torch
 
+from ..convert.for_comfyui import add_tokenizer
 from ..convert.names import ORIGINAL, rename_for
 from ..convert.plan import Plan, plan_of
 from ..convert.run import Progress, check_target, run
-from ..convert.settings import LIGHTX2V, SINGLE, Settings
+from ..convert.settings import COMFYUI, LIGHTX2V, SINGLE, Settings
 from ..convert.source import Source
 from ..errors import ConvertError
 from ..formats import ABSMAX
 from ..loaders.components import COMPONENTS
 from ..loaders.scaled import bare_name
 from ..loaders.storage import storage_of
-from .folders import check_listed, full_path, name_of
+from .folders import check_listed, full_path, name_of, tokenizer_paths
 from .targets import target_name, target_path
 from .unfinished import noted
 
@@ -59,6 +60,8 @@ def prepare(asked: Conversion) -> Prepared:
     if os.path.lexists(path):
         raise ConvertError(f"{path} is there already, and nothing is replaced. Choose another name.")
     source = Source(full_path(asked.component, asked.checkpoint))
+    if asked.reader == COMFYUI:
+        add_tokenizer(source, files=tokenizer_paths())
     name = os.path.basename(path)
     settings = Settings(asked.format, asked.layout, asked.reader, scaling=asked.scaling)
     rename = rename_for(ORIGINAL, [bare_name(key) for key in source.headers])

@@ -1,6 +1,6 @@
 """What ComfyUI's own loader needs of a umt5 file and LightX2V's files lack: ComfyUI's names, and the tokenizer within."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
@@ -24,8 +24,8 @@ def names_for_comfyui(component: str, keys: Iterable[str]) -> Callable[[str], st
     return lambda key: renamed.get(key, key)
 
 
-def add_tokenizer(source: Source, chosen: str | None) -> None:
-    """Put the tokenizer into a umt5 source that carries none; the chosen file's, or the one that lies beside the source.
+def add_tokenizer(source: Source, chosen: str | None = None, files: Sequence[str] = ()) -> None:
+    """Put the tokenizer into a umt5 source that carries none: the chosen file's, else one that lies beside the source, else one in `files`.
 
     Raises ConvertError where there is none, or where it is not this model's. Nothing is done for the other components.
     """
@@ -35,10 +35,11 @@ def add_tokenizer(source: Source, chosen: str | None) -> None:
     embedding = next(source.headers[key] for key in (_WAN_EMBEDDING, _EMBEDDING) if key in source.headers)
     described = Checkpoint(source.path, "t5", {}, {_EMBEDDING: torch.empty(embedding.shape, device="meta")}, {})
     try:
-        found = find_tokenizer(described, chosen, (), _carried)
+        found = find_tokenizer(described, chosen, files, _carried)
     except CheckpointError as problem:
         raise ConvertError(
-            f"For ComfyUI's own loader the file must carry the tokenizer. {problem} Here that is --tokenizer, or --for lightx2v, which needs none."
+            f"For ComfyUI's own loader the file must carry the tokenizer. {problem} "
+            "lightquant convert takes it as --tokenizer, too; a file for lightx2v needs none."
         ) from problem
     source.add(SPIECE, found.model)
 

@@ -15,6 +15,7 @@ from lightquant.cli import main
 from lightquant.convert import run
 from lightquant.errors import ConvertError
 from page_jobs import DIT, WAIT_S, ended, files_in
+from safetensors.torch import load_file
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,19 @@ def test_a_job_writes_what_the_command_writes(place, queue, ask, host, body, wri
     assert [data["state"] for _, data in host.sent if data["state"] != "running"] == ["waiting", "done"]
     assert host.sent[-1][1] == job
     assert ask("GET", "jobs") == (200, {"jobs": [job]})
+
+
+def test_a_text_encoder_for_comfyui_gets_the_tokenizer_that_lies_among_them(place, queue, ask, spiece):
+    asked = {**DIT, "component": "t5", "checkpoint": "t5.pth", "for": "comfyui"}
+    status, answer = ask("POST", "jobs", json=asked)
+    assert status == 400
+    assert "must carry the tokenizer" in answer["error"]
+    (place / "text_encoders" / "elsewhere").mkdir()
+    (place / "text_encoders" / "elsewhere" / "umt5.model").write_bytes(spiece)
+    assert ended(ask, ask("POST", "jobs", json=asked)[1])["state"] == "done"
+    written = load_file(place / "text_encoders" / "out.safetensors")
+    assert written["spiece_model"].numpy().tobytes() == spiece
+    assert "shared.weight" in written
 
 
 def test_the_new_file_is_in_the_dropdown_at_once(place, queue, ask):
