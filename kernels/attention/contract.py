@@ -78,3 +78,8 @@ class AttentionKernel(ABC):
 def fake_attention(q: torch.Tensor, *_: object) -> torch.Tensor:
     """What every operator returns, unfilled."""
     return q.new_empty(q.shape)
+
+
+def dense(*parts: torch.Tensor) -> list[torch.Tensor]:
+    """Each with its last dimension dense, copied only where it is not."""
+    return [each if each.stride(-1) == 1 else each.contiguous() for each in parts]

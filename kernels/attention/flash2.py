@@ -8,7 +8,7 @@ from ..contract import Verdict
 from ..devices import nvidia
 from ..foreign.packages import Found, Package
 from ..operators import operator
-from .contract import LAYOUT, Call, fake_attention
+from .contract import LAYOUT, Call, dense, fake_attention
 from .foreign import ForeignAttention
 
 FLASH2 = Package(
@@ -21,7 +21,8 @@ FLASH2 = Package(
 @operator("flash2" + LAYOUT, fake_attention)
 def flash2(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
     """flash_attn.flash_attn_func."""
-    return importlib.import_module(FLASH2.module).flash_attn_func(q, k, v, dropout_p=0.0, softmax_scale=scale, causal=False).contiguous()
+    function = importlib.import_module(FLASH2.module).flash_attn_func
+    return function(*dense(q, k, v), dropout_p=0.0, softmax_scale=scale, causal=False).contiguous()
 
 
 class Flash2(ForeignAttention):

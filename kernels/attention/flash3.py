@@ -17,7 +17,7 @@ from ..foreign.libraries import arguments_of, register
 from ..foreign.packages import Found, Package
 from ..operators import operator
 from ..vllm import VLLM
-from .contract import LAYOUT, Call, fake_attention
+from .contract import LAYOUT, Call, dense, fake_attention
 from .foreign import ForeignAttention
 
 NAME = "flash-attention-3"
@@ -67,13 +67,9 @@ def _may_be_left(argument) -> bool:
 @operator("flash3_vllm" + LAYOUT, fake_attention)
 def flash3_vllm(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
     """vLLM's operator on sequences of equal length, one behind the other."""
-    given = dict(zip(OPERANDS, (*map(_packed, (q, k, v)), _begins(q), _begins(k), q.shape[1], k.shape[1], scale), strict=True))
+    packed = (each.flatten(0, 1) for each in dense(q, k, v))
+    given = dict(zip(OPERANDS, (*packed, _begins(q), _begins(k), q.shape[1], k.shape[1], scale), strict=True))
     return torch.ops._vllm_fa3_C.fwd(*arguments(given))[0].reshape(q.shape)
-
-
-def _packed(each: torch.Tensor) -> torch.Tensor:
-    """[B * S, H, D], of which the last is dense; a view where that is possible."""
-    return (each if each.stride(3) == 1 else each.contiguous()).flatten(0, 1)
 
 
 def _begins(each: torch.Tensor) -> torch.Tensor:
@@ -101,7 +97,7 @@ class OfVLLM(_Flash3):
 @operator("flash3" + LAYOUT, fake_attention)
 def flash3(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
     """flash_attn_interface.flash_attn_func, whatever it returns beside the output."""
-    found = importlib.import_module(FLASH3.module).flash_attn_func(q, k, v, softmax_scale=scale, causal=False)
+    found = importlib.import_module(FLASH3.module).flash_attn_func(*dense(q, k, v), softmax_scale=scale, causal=False)
     return (found[0] if isinstance(found, tuple) else found).contiguous()
 
 

@@ -12,14 +12,14 @@ from ..contract import Verdict
 from ..devices import nvidia
 from ..foreign.packages import KITCHEN, Found
 from ..operators import operator
-from .contract import Call, fake_attention
+from .contract import Call, dense, fake_attention
 from .foreign import ForeignAttention
 
 
 @operator("kitchen_attention(Tensor q, Tensor k, Tensor v, Tensor? mask, float scale) -> Tensor", fake_attention)
 def kitchen_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None, scale: float) -> torch.Tensor:
     """comfy_kitchen.int8_attention."""
-    q, k, v = ((each if each.stride(3) == 1 else each.contiguous()).transpose(1, 2) for each in (q, k, v))
+    q, k, v = (each.transpose(1, 2) for each in dense(q, k, v))
     return importlib.import_module(KITCHEN.module).int8_attention(q, k, v, scale=scale, attn_mask=mask).transpose(1, 2).contiguous()
 
 

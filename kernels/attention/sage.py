@@ -12,7 +12,7 @@ from ..contract import Verdict
 from ..devices import nvidia
 from ..foreign.packages import Found, Package
 from ..operators import operator
-from .contract import LAYOUT, Call, fake_attention
+from .contract import LAYOUT, Call, dense, fake_attention
 from .foreign import ForeignAttention
 
 SAGE = Package(
@@ -25,9 +25,8 @@ _NEEDED = {"tensor_layout", "sm_scale"}
 
 @operator("sage" + LAYOUT, fake_attention)
 def sage(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
-    """sageattention.sageattn, which wants each head's row dense."""
-    q, k, v = (each if each.stride(3) == 1 else each.contiguous() for each in (q, k, v))
-    return importlib.import_module(SAGE.module).sageattn(q, k, v, tensor_layout="NHD", is_causal=False, sm_scale=scale).contiguous()
+    """sageattention.sageattn."""
+    return importlib.import_module(SAGE.module).sageattn(*dense(q, k, v), tensor_layout="NHD", is_causal=False, sm_scale=scale).contiguous()
 
 
 class Sage(ForeignAttention):
