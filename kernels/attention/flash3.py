@@ -84,7 +84,10 @@ class _Flash3(ForeignAttention):
 
 
 class OfVLLM(_Flash3):
+    """Only of the width that was measured: builds leave out others, and one that is missing would fail the whole check."""
+
     package, variant = VLLM, "FlashAttention-3 by vLLM's library"
+    widths = (128,)
 
     def load(self, found: Found, device: torch.device) -> None:
         register(found, LIBRARIES, [FORWARD], None)

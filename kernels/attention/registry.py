@@ -33,9 +33,18 @@ class Choice(NamedTuple):
 
 def check_all(device: torch.device, names: Iterable[str] = ATTENTIONS) -> dict[str, Finding]:
     """What the checks of those of other packages find that may run here, by address; one process for what isn't remembered."""
+    checkable = _checkable(device, names)
+    return in_child.findings(checkable, device) if checkable else {}
+
+
+def known_findings(device: torch.device) -> dict[str, Finding]:
+    """What is remembered of the same; nothing runs for it."""
+    return in_child.recalled(_checkable(device, ATTENTIONS), device)
+
+
+def _checkable(device: torch.device, names: Iterable[str]) -> list[in_child.Checked]:
     kernels = [kernel for name in names for kernel in KERNELS[name] if isinstance(kernel, ForeignAttention) and kernel.runs_on(device)[0]]
-    wanted = [(kernel.address, found.described) for kernel in kernels if (found := kernel.found())]
-    return in_child.findings(wanted, device) if wanted else {}
+    return [(kernel.address, found.described) for kernel in kernels if (found := kernel.found())]
 
 
 def best_variant(name: str, device: torch.device) -> tuple[AttentionKernel | None, str]:

@@ -67,8 +67,11 @@ class _SDPA(AttentionKernel):
 
     def _torch_takes(self, call: Call) -> bool:
         backend, takes = _BACKENDS[self.backend]
+        q, k, v = (each.transpose(1, 2) for each in call[:3])
+        if q.shape[1] != k.shape[1]:  # shapes and strides are all that is asked about
+            k, v = (each[:, :1].expand(-1, q.shape[1], -1, -1) for each in (k, v))
         with sdpa_kernel(backend):
-            return takes(torch.backends.cuda.SDPAParams(*_heads_first(*call[:3]), call.mask, 0.0, False, False))
+            return takes(torch.backends.cuda.SDPAParams(q, k, v, call.mask, 0.0, False, False))
 
     def attend(self, call: Call) -> torch.Tensor:
         return sdpa(call.q, call.k, call.v, call.mask, call.scale, self.backend)

@@ -96,14 +96,17 @@ def test_it_is_torchs_flash_that_runs_on_the_cpu():
 def test_kernels_of_other_packages_are_called_as_these_document(foreign):
     finding = checks.thorough_check(foreign, CPU, lambda: None)
     assert finding.works, finding.why
-    assert f"in {24 if foreign.takes_mask else 12} attentions" in finding.why
+    dtypes = 2
+    cases = [case for case in THOROUGH if case.width in foreign.widths and (foreign.takes_mask or not case.has_mask)]
+    assert f"in {dtypes * len(cases)} attentions" in finding.why
+    assert len(cases) >= 4
     assert (finding.error > 0.004) is not foreign.is_exact
 
 
 @pytest.mark.parametrize("foreign", FOREIGN, indirect=True)
 def test_rows_may_lie_anyhow(foreign):
     """Behind ComfyUI's skip_reshape a head's rows are dense; sliced or transposed operands are made so where a package needs it."""
-    call = checks.made(Case(2, 33, 65, 4, 4, 64), torch.bfloat16, CPU)
+    call = checks.made(Case(2, 33, 65, 4, 4, 128), torch.bfloat16, CPU)
     expected = foreign.attend(call)
     dense = [each.transpose(1, 2).contiguous().transpose(1, 2) for each in call[:3]]
     turned = [each.transpose(2, 3).contiguous().transpose(2, 3) for each in call[:3]]
@@ -115,7 +118,7 @@ def test_rows_may_lie_anyhow(foreign):
 
 @pytest.mark.parametrize("foreign", FOREIGN, indirect=True)
 def test_its_operator_has_a_fake_that_is_true(foreign):
-    check_fake(foreign, checks.made(Case(2, 33, 65, 4, 2, 64, foreign.takes_mask), torch.bfloat16, CPU))
+    check_fake(foreign, checks.made(Case(2, 33, 65, 4, 2, 128, foreign.takes_mask), torch.bfloat16, CPU))
 
 
 def test_torchs_own_has_a_fake_that_is_true():
@@ -200,3 +203,16 @@ def test_only_int8_kitchen_and_some_of_torchs_take_masks():
 def test_a_batch_that_comfyui_cuts_in_pieces_is_left_to_it():
     q = torch.zeros(1, 1, 1, 64, dtype=torch.bfloat16).expand((1 << 15) + 1, 1, 1, 64)
     assert sdpa.FlashOnCPU().can_run(Call(q, q, q, 1.0)) == (False, "a batch that is too large for one call")
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+def test_on_a_gpu_torch_itself_is_asked_what_its_backend_takes(monkeypatch, groups):
+    """By a call of the same shapes; here there is no GPU to ask, so the question is looked at."""
+    asked = []
+    monkeypatch.setitem(sdpa._BACKENDS, "cudnn", (sdpa._BACKENDS["cudnn"][0], lambda params: asked.append(params) or len(asked) > 1))
+    call = checks.made(Case(1, 33, 65, 4, groups, 128), torch.bfloat16, CPU)
+    kernel = sdpa.CuDNN()
+    assert [kernel._torch_takes(call), kernel._torch_takes(call)] == [False, True]
+    assert asked[0].query.shape == (1, 4, 33, 128)
+    assert asked[0].key.shape == asked[0].value.shape == (1, 4, 65, 128)
+    assert not asked[0].enable_gqa
