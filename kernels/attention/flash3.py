@@ -69,7 +69,7 @@ def flash3_vllm(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float)
     """vLLM's operator on sequences of equal length, one behind the other."""
     packed = (each.flatten(0, 1) for each in dense(q, k, v))
     given = dict(zip(OPERANDS, (*packed, _begins(q), _begins(k), q.shape[1], k.shape[1], scale), strict=True))
-    return torch.ops._vllm_fa3_C.fwd(*arguments(given))[0].reshape(q.shape)
+    return torch.ops._vllm_fa3_C.fwd(*arguments(given))[0].reshape(q.shape).contiguous()
 
 
 def _begins(each: torch.Tensor) -> torch.Tensor:

@@ -1,10 +1,12 @@
 """ComfyUI's hook: whatever its attention functions can be asked, the answer is the one that they give."""
 
+import attention_doubles as doubles
 import comfy.ldm.modules.attention as comfyui
 import pytest
 import torch
 from comfy.ldm.modules.attention import attention_basic, attention_pytorch, attention_split, attention_sub_quad
 from lightquant.attention.override import Override
+from lightquant.kernels.attention.flash3 import OfVLLM
 from lightquant.kernels.reference import relative_error
 
 CPU = torch.device("cpu")
@@ -208,3 +210,21 @@ def test_a_run_is_counted_by_kernel_and_by_reason(kernel):
     assert override.tally.describe() == "attention of the last run: sdpa-flash took 2 calls; ComfyUI's own 1 call (1 for a mask)"
     override.begin()
     assert override.tally.describe() == "attention of the last run: no call came by, or all were compiled"
+
+
+@pytest.mark.parametrize("outer", [None, lambda own, *args, **kwargs: own(*args, **kwargs)], ids=["alone", "behind another override"])
+def test_torch_compile_sees_a_foreign_kernel_as_one_operator(outer):
+    """vLLM's FlashAttention-3 by its double; in one graph, which gives the same bits."""
+    kernel = OfVLLM()
+
+    def attention(q, options):
+        return attention_pytorch(q, q, q, 2, transformer_options=options)
+
+    torch._dynamo.reset()
+    q = drawn(1, 9, 256).bfloat16()
+    settings = {"optimized_attention_override": Override(kernel, CPU, outer)}
+    with doubles.flash3_operator(doubles.FLASH3_SCHEMAS["vllm 0.26"]):
+        compiled = torch.compile(attention, backend="aot_eager", fullgraph=True)
+        assert torch.equal(compiled(q, settings), attention(q, settings))
+        graphs = torch._dynamo.explain(attention)(q, settings).graphs
+    assert ["lightquant.flash3_vllm.default" in graph.code for graph in graphs] == [True]
