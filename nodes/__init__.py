@@ -6,6 +6,7 @@ ComfyUI's start waits for every pack, so what only a run of a node needs is impo
 from comfy_api.latest import ComfyExtension, io
 
 from ..routes import register
+from .attention import Attention
 from .blocks import Blocks
 from .compare import Compare
 from .download import Download
@@ -29,7 +30,8 @@ class LightQuantExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
-            LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, LoRA, Offload, Blocks, Quantize, Save, Inspect, Report, Compare, Kernels, FromConfig, Download,
+            LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, LoRA, Offload, Attention, Blocks,
+            Quantize, Save, Inspect, Report, Compare, Kernels, FromConfig, Download,
         ]  # fmt: skip
 
 

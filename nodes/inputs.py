@@ -4,7 +4,7 @@ from comfy_api.latest import io
 
 from ..bridge.request import FIND, STOP, SUBSTITUTE
 from ..formats import DTYPES
-from ..schemes import AUTO, SCHEMES
+from ..schemes import AUTO, COMFYUI, SCHEMES
 
 ANY_MODEL = (io.Model, io.Clip, io.ClipVision)
 """The types of what can be quantized."""
@@ -28,6 +28,18 @@ def missing_kernel() -> io.Combo.Input:
         options=[SUBSTITUTE, STOP],
         default=SUBSTITUTE,
         tooltip="When the scheme's kernel can't run here: run another one of the same format, or stop with the reason.",
+    )
+
+
+def attention() -> io.Combo.Input:
+    """Optional, as workflows made before it lack it."""
+    return io.Combo.Input(
+        "attention",
+        options=[AUTO, COMFYUI],
+        default=AUTO,
+        optional=True,
+        advanced=True,
+        tooltip="auto: the fastest exact attention kernel that was measured on this kind of GPU. comfyui: ComfyUI's own.",
     )
 
 

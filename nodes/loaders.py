@@ -8,6 +8,7 @@ from ..bridge import folders
 from ..bridge.request import Request, requested
 from ..bridge.status import show
 from ..loaders.storage import paths_of
+from ..schemes import AUTO
 from . import inputs
 from .fingerprint import fingerprint
 
@@ -68,7 +69,24 @@ class LoadDiT(_Loader):
     @classmethod
     def define_schema(cls) -> io.Schema:
         what = "Loads a quantized Wan diffusion model in LightX2V's files as a MODEL."
-        return cls._schema("LightQuantLoadDiT", "Load Quantized DiT", what, io.Model.Output())
+        return cls._schema("LightQuantLoadDiT", "Load Quantized DiT", what, io.Model.Output(), inputs.attention())
+
+    @classmethod
+    def execute(cls, attention: str = AUTO, **values: str) -> io.NodeOutput:
+        from ..attention.apply import attend
+        from ..bridge.load import load, summary
+
+        node_id = cls.hidden and cls.hidden.unique_id
+        loaded = load(requested(cls.component, **values))
+        said = attend(loaded.patcher, attention, lambda used: show(f"{text}\n{used}", node_id))
+        text = f"{summary(loaded.record)}\n{said}"
+        show(text, node_id)
+        return io.NodeOutput(loaded.model, ui=ui.PreviewText(text))
+
+    @classmethod
+    def fingerprint_inputs(cls, attention: str = AUTO, **values: str) -> str:
+        """Of the file and how it is read: what becomes of its attention, ComfyUI sees by the input."""
+        return super().fingerprint_inputs(**values)
 
 
 class LoadT5(_Loader):

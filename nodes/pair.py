@@ -7,6 +7,7 @@ from ..bridge.pair_files import requested_pair
 from ..bridge.request import Request
 from ..bridge.status import show
 from ..loaders.storage import paths_of
+from ..schemes import AUTO
 from . import inputs
 from .fingerprint import fingerprint
 
@@ -29,24 +30,31 @@ class LoadDiTPair(io.ComfyNode):
                 inputs.found("low_noise", names, "The expert of the remaining steps. find it: the one that fits the other, or the only one."),
                 inputs.dtype(),
                 inputs.missing_kernel(),
+                inputs.attention(),
             ],
             outputs=[io.Model.Output("high_noise_model", "high noise"), io.Model.Output("low_noise_model", "low noise")],
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(cls, **values: str) -> io.NodeOutput:
+    def execute(cls, attention: str = AUTO, **values: str) -> io.NodeOutput:
+        from ..attention.apply import attend
         from ..bridge.load import load, summary
         from ..offload.partner import make_pair
 
+        node_id = cls.hidden and cls.hidden.unique_id
         high, low = (load(request) for request in requested_pair(**values))
         make_pair(high.patcher, low.patcher, paths_of(low.record.file))
-        text = f"high noise: {summary(high.record)}\n\nlow noise: {summary(low.record)}"
-        show(text, cls.hidden and cls.hidden.unique_id)
+        lines = []
+        for name, expert in (("high noise", high), ("low noise", low)):
+            said = attend(expert.patcher, attention, lambda used, name=name: show(f"{text}\n\n{name}: {used}", node_id))
+            lines.append(f"{name}: {summary(expert.record)}\n{said}")
+        text = "\n\n".join(lines)
+        show(text, node_id)
         return io.NodeOutput(high.model, low.model, ui=ui.PreviewText(text))
 
     @classmethod
-    def fingerprint_inputs(cls, **values: str) -> str:
+    def fingerprint_inputs(cls, attention: str = AUTO, **values: str) -> str:
         def ask() -> tuple[list[Request], list[str]]:
             requests = requested_pair(**values)
             return requests, [part for request in requests for part in paths_of(request.path)]

@@ -4,8 +4,9 @@ import textwrap
 from collections.abc import Iterable
 
 from ..formats import FORMATS
-from ..schemes import AUTO, SCHEMES
-from .kernels import KernelReport, KernelRow
+from ..schemes import ATTENTIONS, AUTO, SCHEMES
+from .kernel_rows import KernelRow
+from .kernels import KernelReport
 from .machine import Environment
 from .text import size_text
 
@@ -17,10 +18,14 @@ _HERE = {True: "runs", False: "can't run", None: "not checked"}
 
 
 def to_text(report: KernelReport) -> str:
-    """The machine, every scheme, and at the end what `auto` takes; nothing in it depends on the terminal."""
+    """The machine, every scheme, every attention, and at the end what `auto` takes; nothing in it depends on the terminal."""
     lines = ["LightQuant kernel report", *_environment(report.environment), *_said("findings", f"kept in {report.remembered}"), ""]
     for row in report.kernels:
         lines += _row(row)
+    lines += ["", "attention"]
+    for row in report.attention:
+        lines += _row(row)
+    lines += _said(AUTO, report.auto_attention)
     lines += ["", f"{AUTO} takes"]
     for each in report.auto:
         lines += _said(each.format, each.said)
@@ -43,7 +48,7 @@ def _environment(machine: Environment) -> Iterable[str]:
 
 
 def _row(row: KernelRow) -> Iterable[str]:
-    names, formats = max(map(len, SCHEMES)), max(map(len, FORMATS))
+    names, formats = max(map(len, (*SCHEMES, *ATTENTIONS))), max(map(len, FORMATS))
     package = f"{row.package} {row.version or 'of unknown version'}" if row.where else row.package
     yield f"{row.scheme:{names}}  {row.format:{formats}}  {_HERE[row.available]:11}  {package}"
     if row.available and row.variant not in row.why:

@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LANGUAGES = ("en", "zh")
 READMES = {"en": "README.md", "zh": "README.zh.md"}
 HELP = REPOSITORY / "web" / "docs"
-SOURCES = ("loaders", "convert", "reports", "bridge", "offload", "lora", "fusion", "kernels", "routes", "nodes", "cli", "__init__.py")
+SOURCES = ("loaders", "convert", "reports", "bridge", "offload", "lora", "attention", "fusion", "kernels", "routes", "nodes", "cli", "__init__.py")
 MESSAGE = ("message", "信息")
 """The head of the column that quotes errors."""
 VARYING = "…"
