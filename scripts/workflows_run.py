@@ -18,9 +18,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         base, log = Path(folder, "base"), Path(folder, "server.log")
         make_base(base, [])
-        with running_server(Path(sys.argv[1]), base, log, arguments(base, {}, on_cpu=True)) as server:
-            with urllib.request.urlopen(f"{server.address}/object_info") as answer:
-                info = json.load(answer)
+        started = arguments(base, {}, on_cpu=True)
+        with running_server(Path(sys.argv[1]), base, log, started) as server, urllib.request.urlopen(f"{server.address}/object_info") as answer:
+            info = json.load(answer)
     for target, text in {PAGE_FOLDER: page_text, API_FOLDER: api_text}.items():
         for name, written in text(info).items():
             path = REPOSITORY / target / f"{name}.json"

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +22,7 @@ FLAGS = (
     "--disable-sync",
 )
 SIZE = {"width": 1600, "height": 1000}
+RUN_SECONDS = 120
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SETTINGS = {
     "Comfy.TutorialCompleted": True,
@@ -104,7 +106,10 @@ class Window:
         """Queue the graph as the Run button does, wait for its end and give ComfyUI's history of it."""
         before = set(self.get("/history"))
         self.run("Comfy.QueuePrompt")
-        self.page.wait_for_function(_ENDED, arg=sorted(before), timeout=120_000, polling=300)
+        end = time.monotonic() + RUN_SECONDS
+        while not self.page.evaluate(_ENDED, sorted(before)):  # wait_for_function takes the promise of an async function for its answer
+            assert time.monotonic() < end, f"The run did not end within {RUN_SECONDS} s."
+            self.page.wait_for_timeout(300)
         (run,) = (run for name, run in self.get("/history").items() if name not in before)
         return run
 

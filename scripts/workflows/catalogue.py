@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .files import CLIP_INT8, CORE_FP8_14B, FLOAT_1B, HIGH_FP8, I2V_INT8, LORA, LOW_FP8, T2V_FP8, T2V_INT8, T5_INT8
-from .graph import Column, Link, Workflow, node
-from .notes import NOTES
+from .graph import Column, Link, Look, Workflow, node
+from .notes import note_column
 from .parts import (
     DISTILLED,
     FROM_IMAGE,
@@ -16,7 +16,6 @@ from .parts import (
     decoded,
     image_column,
     loader,
-    note,
     prompt_column,
     saved,
     shifted,
@@ -28,7 +27,7 @@ LOAD, SAMPLE = "1 · Models · 模型", "3 · Sampling · 采样"
 
 
 def _workflow(name: str, *columns: Column) -> Workflow:
-    return Workflow(name, (note(*NOTES[name]), *columns))
+    return Workflow(name, (note_column(name), *columns))
 
 
 def _t2v() -> Workflow:
@@ -70,14 +69,14 @@ def _two_experts() -> Workflow:
     """Steps 0 and 1 by the high-noise expert, 2 and 3 by the low-noise one: LightX2V's boundary_step_index of 2."""
     run = {"noise_seed": 7, **DISTILLED}
     first = node(
-        "KSamplerAdvanced", "High noise · 高噪声", model=Link("high"), **FROM_IMAGE, **run, add_noise="enable", start_at_step=0, end_at_step=2,
+        "KSamplerAdvanced", Look("High noise · 高噪声"), model=Link("high"), **FROM_IMAGE, **run, add_noise="enable", start_at_step=0, end_at_step=2,
         return_with_leftover_noise="enable",
     )  # fmt: skip
     second = node(
-        "KSamplerAdvanced", "Low noise · 低噪声", "fixed", model=Link("low"), **{**FROM_IMAGE, "latent_image": Link("first")}, **run,
+        "KSamplerAdvanced", Look("Low noise · 低噪声", "fixed"), model=Link("low"), **{**FROM_IMAGE, "latent_image": Link("first")}, **run,
         add_noise="disable", start_at_step=2, end_at_step=4, return_with_leftover_noise="disable",
     )  # fmt: skip
-    pair = node("LightQuantLoadDiTPair", height=2 * STATUS, high_noise=HIGH_FP8, low_noise=LOW_FP8)
+    pair = node("LightQuantLoadDiTPair", Look(room=2 * STATUS.room), high_noise=HIGH_FP8, low_noise=LOW_FP8)
     shifts = {"high": shifted(Link("pair", 0), SHIFT["distilled"]), "low": shifted(Link("pair", 1), SHIFT["distilled"])}
     return _workflow(
         "wan2.2_i2v_two_experts",
@@ -91,7 +90,7 @@ def _two_experts() -> Workflow:
 def _offload() -> Workflow:
     """DiT and text encoder through one offload node, the FFN in pieces, the VAE in tiles."""
     offload = node(
-        "LightQuantOffload", height=STATUS, model=Link("dit"), clip=Link("t5"), granularity="block", vram=1.5, chunk_rows=4096,
+        "LightQuantOffload", STATUS, model=Link("dit"), clip=Link("t5"), granularity="block", vram=1.5, chunk_rows=4096,
     )  # fmt: skip
     sampler = node("KSampler", model=Link("shift"), **FROM_TEXT, seed=7, **DISTILLED)
     return _workflow(
@@ -106,7 +105,7 @@ def _offload() -> Workflow:
 
 def _lora() -> Workflow:
     """LightX2V's 4-step LoRA on a quantized model that was not distilled."""
-    lora = node("LightQuantLoRA", height=STATUS, model=Link("dit"), lora=LORA, strength=1.0, mode="beside")
+    lora = node("LightQuantLoRA", STATUS, model=Link("dit"), lora=LORA, strength=1.0, mode="beside")
     sampler = node("KSampler", model=Link("shift"), **FROM_TEXT, seed=7, **DISTILLED)
     return _workflow(
         "wan2.1_t2v_lora",
@@ -118,8 +117,8 @@ def _lora() -> Workflow:
 
 
 def _quantize_and_save() -> Workflow:
-    quantize = node("LightQuantQuantize", height=STATUS, model=Link("float"), scheme="int8-torch", scale="absmax")
-    save = node("LightQuantSave", height=STATUS, model=Link("quantize"), filename="lightquant/wan2.1_t2v_1.3B_int8", overwrite=False)
+    quantize = node("LightQuantQuantize", STATUS, model=Link("float"), scheme="int8-torch", scale="absmax")
+    save = node("LightQuantSave", STATUS, model=Link("quantize"), filename="lightquant/wan2.1_t2v_1.3B_int8", overwrite=False)
     return _workflow(
         "quantize_and_save",
         Column("1 · Float model · 浮点模型", {"float": node("UNETLoader", unet_name=FLOAT_1B)}),
@@ -140,8 +139,10 @@ def _compare_schemes() -> Workflow:
     samplers = {}
     for name, title in COMPARED.items():
         samplers[f"{name}_shift"] = shifted(Link(name), SHIFT["full"])
-        samplers[f"{name}_sampler"] = node("KSampler", title, "fixed", model=Link(f"{name}_shift"), **FROM_TEXT, seed=7, **{**FULL, "steps": 20})
-    decodes = {f"{name}_decode": node("VAEDecode", title, samples=Link(f"{name}_sampler"), vae=Link("vae")) for name, title in COMPARED.items()}
+        samplers[f"{name}_sampler"] = node(
+            "KSampler", Look(title, "fixed"), model=Link(f"{name}_shift"), **FROM_TEXT, seed=7, **{**FULL, "steps": 20}
+        )
+    decodes = {f"{name}_decode": node("VAEDecode", Look(title), samples=Link(f"{name}_sampler"), vae=Link("vae")) for name, title in COMPARED.items()}
     stitches = {
         "two": node("ImageStitch", image1=Link("float_decode"), image2=Link("fp8_decode")),
         "three": node("ImageStitch", image1=Link("two"), image2=Link("int8_decode")),
@@ -157,7 +158,6 @@ def _compare_schemes() -> Workflow:
 
 
 WORKFLOWS: dict[str, Workflow] = {
-    made.name: made
-    for made in (_t2v(), _t2v_4step(), _i2v_clip(), _two_experts(), _offload(), _lora(), _quantize_and_save(), _compare_schemes())
+    made.name: made for made in (_t2v(), _t2v_4step(), _i2v_clip(), _two_experts(), _offload(), _lora(), _quantize_and_save(), _compare_schemes())
 }
 """By name."""

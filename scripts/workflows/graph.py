@@ -14,19 +14,29 @@ class Link(NamedTuple):
     output: int = 0
 
 
+class Look(NamedTuple):
+    """How the page shows a node.
+
+    title: in place of the node's own; after: what becomes of a seed after a run ("fixed" or "randomize"); text: height of a text in it, in pixels;
+    room: what is left free below for what the page adds, such as a picture, in pixels.
+    """
+
+    title: str | None = None
+    after: str = "randomize"
+    text: int = 0
+    room: int = 0
+
+
+PLAIN = Look()
+
+
 @dataclass(frozen=True)
 class Node:
-    """A node of ComfyUI's. inputs: values of widgets and Links; what is left out has the node's default.
-
-    title: in place of the node's own; after: what becomes of a seed after a run ("fixed" or "randomize"); height: of the part that grows with its
-    content, such as a text, in pixels.
-    """
+    """A node of ComfyUI's. inputs: values of widgets and Links; what is left out has the node's default."""
 
     type: str
     inputs: Mapping[str, object] = field(default_factory=dict)
-    title: str | None = None
-    after: str = "randomize"
-    height: int = 0
+    look: Look = PLAIN
 
     def links(self) -> dict[str, Link]:
         return {name: value for name, value in self.inputs.items() if isinstance(value, Link)}
@@ -69,5 +79,5 @@ class Workflow:
         return {name: number for number, (name, _) in enumerate(self.items(), 1)}
 
 
-def node(type_: str, title: str | None = None, after: str = "randomize", height: int = 0, **inputs: object) -> Node:
-    return Node(type_, inputs, title, after, height)
+def node(type_: str, look: Look = PLAIN, **inputs: object) -> Node:
+    return Node(type_, inputs, look)

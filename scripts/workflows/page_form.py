@@ -14,7 +14,7 @@ VERSION = 0.4
 PACK, CORE = "lightquant", "comfy-core"
 """What the registry calls the pack, and the page ComfyUI's own nodes."""
 
-TITLE, SLOT, WIDGET, FOOT = 30, 20, 28, 14
+TITLE, SLOT, WIDGET, FOOT = 30, 20, 24, 14
 GAP, FRAME, FRAME_TITLE = 30, 20, 50
 """Pixels: parts of a node; between nodes; around the nodes of a column, and above them."""
 FRAME_COLOUR, NOTE_COLOURS = "#3f789e", ("#322", "#533")
@@ -42,7 +42,7 @@ def page_form(workflow: Workflow, info: Info) -> dict:
             size = [column.width, _height(item, info)]
             place = {"id": workflow.numbers()[name], "pos": [left, top], "size": size, "flags": {}, "order": len(nodes), "mode": 0}
             nodes.append(place | (_note(item) if isinstance(item, Note) else _node(item, place["id"], wires, info)))
-            top += size[1] + TITLE + GAP + (0 if isinstance(item, Note) else item.height)
+            top += size[1] + TITLE + GAP + (0 if isinstance(item, Note) else item.look.room)
         frames.append(_frame(number, column, left, top))
         left += column.width + 2 * FRAME + GAP
     return {
@@ -80,10 +80,10 @@ def _type(workflow: Workflow, name: str, output: int, info: Info) -> str:
 
 
 def _height(item: Node | Note, info: Info) -> int:
-    """Of the node without what its `height` adds, which the page computes itself; of a note all of it."""
+    """Of the node below its title, without the room that is left for the page."""
     if isinstance(item, Note):
         return item.height
-    return SLOT * max(len(sockets(item, info)), len(info[item.type]["output"])) + WIDGET * len(widget_values(item, info)) + FOOT
+    return SLOT * max(len(sockets(item, info)), len(info[item.type]["output"])) + WIDGET * len(widget_values(item, info)) + item.look.text + FOOT
 
 
 def _node(node: Node, number: int, wires: list[Wire], info: Info) -> dict:
@@ -102,7 +102,7 @@ def _node(node: Node, number: int, wires: list[Wire], info: Info) -> dict:
     models = [FILES[value]._asdict() for value in values(node, info).values() if isinstance(value, str) and value in FILES]
     if models:
         properties["models"] = models
-    title = {"title": node.title} if node.title else {}
+    title = {"title": node.look.title} if node.look.title else {}
     return {"type": node.type, **title, "inputs": inputs, "outputs": outputs, "properties": properties, "widgets_values": widget_values(node, info)}
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .files import T5_FP8, TOKENIZER_PAGE, VAE
-from .graph import Column, Link, Node, Note, node
+from .files import T5_FP8, VAE
+from .graph import Column, Link, Look, Node, node
 
 POSITIVE = "A red fox runs through fresh snow between tall pines, soft morning light, the camera follows it."
 NEGATIVE = "blurred, overexposed, still picture, subtitles, watermark, deformed limbs, crowded background"
 START_IMAGE = "example.png"
 """ComfyUI brings it along in its input folder."""
 
-STATUS = 120
-"""Pixels that a node of ours grows by when it says what it did."""
+STATUS = Look(room=120)
+"""The room for what a node of ours says it did."""
 
 
 class Video(NamedTuple):
@@ -34,20 +34,9 @@ FULL = {"steps": 30, "cfg": 6.0, "sampler_name": "uni_pc", "scheduler": "simple"
 SHIFT = {"distilled": 5.0, "full": 8.0}
 
 
-def note(text: str, height: int) -> Column:
-    """The first column: what the workflow is for. The tokenizer is said here, as the page's dialog can't offer it."""
-    return Column("Read me · 说明", {"note": Note(text, height)}, width=400)
-
-
-TOKENIZER = f"""**Tokenizer.** The text encoder's file has none. Save [spiece.model]({TOKENIZER_PAGE}) in \
-`models/text_encoders/google/umt5-xxl`, unless a ComfyUI umt5 file is there already.
-
-**分词器。**文本编码器的文件不含分词器。请把 [spiece.model]({TOKENIZER_PAGE}) 存到 `models/text_encoders/google/umt5-xxl`；已有 ComfyUI 的 umt5 文件时不需要。"""
-
-
 def loader(type_: str, checkpoint: str, scheme: str = "auto") -> Node:
     """One of the pack's loaders."""
-    return node(type_, height=STATUS, checkpoint=checkpoint, scheme=scheme)
+    return node(type_, STATUS, checkpoint=checkpoint, scheme=scheme)
 
 
 def vae() -> Node:
@@ -63,16 +52,20 @@ def shifted(model: Link, shift: float) -> Node:
     return node("ModelSamplingSD3", model=model, shift=shift)
 
 
-def prompts(clip: Link = Link("t5")) -> dict[str, Node]:
+T5 = Link("t5")
+"""The text encoder's loader, as it is called in every workflow."""
+
+
+def prompts(clip: Link = T5) -> dict[str, Node]:
     return {
-        "positive": node("CLIPTextEncode", "Prompt · 提示词", height=90, clip=clip, text=POSITIVE),
-        "negative": node("CLIPTextEncode", "Negative prompt · 负面提示词", height=70, clip=clip, text=NEGATIVE),
+        "positive": node("CLIPTextEncode", Look("Prompt · 提示词", text=80), clip=clip, text=POSITIVE),
+        "negative": node("CLIPTextEncode", Look("Negative prompt · 负面提示词", text=60), clip=clip, text=NEGATIVE),
     }
 
 
-def prompt_column(video: Video, clip: Link = Link("t5")) -> Column:
+def prompt_column(video: Video, clip: Link = T5) -> Column:
     """The prompts and an empty video."""
-    return Column("2 · Prompt and size · 提示词与尺寸", {**prompts(clip), "video": node("EmptyHunyuanLatentVideo", **video.inputs())})
+    return Column("2 · Prompt, size · 提示词与尺寸", {**prompts(clip), "video": node("EmptyHunyuanLatentVideo", **video.inputs())})
 
 
 def image_column(video: Video, seen: bool) -> Column:
@@ -82,8 +75,8 @@ def image_column(video: Video, seen: bool) -> Column:
         "WanImageToVideo", positive=Link("positive"), negative=Link("negative"), vae=Link("vae"), start_image=Link("image"),
         **({"clip_vision_output": Link("seen")} if seen else {}), **video.inputs(),
     )  # fmt: skip
-    image = {"image": node("LoadImage", "Start image · 起始图", height=200, image=START_IMAGE)}
-    return Column("2 · Image, prompt and size · 图片、提示词与尺寸", {**image, **clip, **prompts(), "video": start})
+    image = {"image": node("LoadImage", Look("Start image · 起始图", room=230), image=START_IMAGE)}
+    return Column("2 · Image and prompt · 图片与提示词", {**image, **clip, **prompts(), "video": start})
 
 
 FROM_TEXT = {"positive": Link("positive"), "negative": Link("negative"), "latent_image": Link("video")}
@@ -101,5 +94,5 @@ def decoded(samples: str = "sampler", prefix: str = "video/LightQuant", tiled: b
 def saved(frames: Link, prefix: str) -> dict[str, Node]:
     return {
         "film": node("CreateVideo", images=frames, fps=16.0),
-        "save": node("SaveVideo", height=240, video=Link("film"), filename_prefix=prefix, format="auto", codec="auto"),
+        "save": node("SaveVideo", Look(room=300), video=Link("film"), filename_prefix=prefix, format="auto", codec="auto"),
     }

@@ -45,7 +45,7 @@ def widget_values(node: Node, info: Info) -> list[object]:
         if kind in VALUES:
             kept.append(given[name])
             if name in SEEDS:
-                kept.append(node.after)
+                kept.append(node.look.after)
             if options.get("image_upload"):
                 kept.append("image")
     return kept

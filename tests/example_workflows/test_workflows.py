@@ -159,12 +159,14 @@ def test_what_a_node_does_not_have_is_an_error(broken, info):
     from workflows.api_form import api_form
     from workflows.graph import Column
 
-    with pytest.raises(ValueError, match="no input stepz|is a widget|no node NoSuchNode"):
+    with pytest.raises(ValueError, match=r"no input stepz|is a widget|no node NoSuchNode"):
         api_form(Workflow("broken", (Column("", {"other": node("VAELoader"), "node": broken}),)), info)
 
 
 def test_every_published_file_is_used():
-    used = {value for workflow in WORKFLOWS.values() for each in workflow.nodes().values() for value in each.inputs.values() if isinstance(value, str)}
+    used = {
+        value for workflow in WORKFLOWS.values() for each in workflow.nodes().values() for value in each.inputs.values() if isinstance(value, str)
+    }
     assert set(FILES) <= used
     assert all(isinstance(next(iter(workflow.columns[0].nodes.values())), Note) for workflow in WORKFLOWS.values())
 
