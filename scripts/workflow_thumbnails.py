@@ -1,4 +1,4 @@
-"""Thumbnails of the example workflows, from the pictures that the browser tests took of them: `workflow_thumbnails.py [folder of pictures]`.
+"""Thumbnails of the example workflows, and the one picture of a workflow in the READMEs, from the pictures that the browser tests took of them: `workflow_thumbnails.py [folder of pictures]`.
 
 Take the pictures first: `python3 scripts/test.py tests/web/test_example_workflows.py`.
 """
@@ -17,6 +17,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PICTURES = Path(os.environ.get("LIGHTQUANT_SCREENSHOTS") or Path(tempfile.gettempdir(), "lightquant-screenshots"))
 SIZE, LARGEST = (640, 360), 60_000
 """Pixels and bytes of a thumbnail."""
+SHOWN, SHOWN_IN = "wan2.1_i2v_clip", REPOSITORY / "docs" / "images" / "workflow.jpg"
+"""The workflow in the READMEs, and the picture of it."""
 
 
 def main() -> int:
@@ -28,6 +30,8 @@ def main() -> int:
             return 1
         with Image.open(picture) as image:
             workflow.with_suffix(".jpg").write_bytes(thumbnail(image))
+            if workflow.stem == SHOWN:
+                image.convert("RGB").save(SHOWN_IN, "JPEG", quality=85, optimize=True)
     return 0
 
 

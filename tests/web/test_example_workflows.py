@@ -126,8 +126,7 @@ def test_a_newcomer_is_offered_every_model_for_download(no_models, window):
     for name in NAMES:
         named = {value for each in text(name)["nodes"] for value in each["widgets_values"] if value in FILES}
         window.load(text(name))
-        if name == NAMES[0]:
-            window.page.get_by_role("button", name="View details").click()
+        window.page.get_by_role("button", name="View details").click()
         panel = window.page.locator("div").filter(has_text="Missing Models")
         for model in named:  # the deepest part of the page that names them all
             panel = panel.filter(has_text=model)
@@ -135,4 +134,5 @@ def test_a_newcomer_is_offered_every_model_for_download(no_models, window):
         window.picture(f"missing-{name}")
         assert {model for model in FILES if model in panel.last.inner_text()} == named
         assert panel.last.locator("button", has_text=re.compile(r"^\s*Download\s*$")).count() == len(named)
-    assert [problem for problem in window.problems() if "huggingface.co" not in problem] == []
+    # The page asks the hub for sizes and the registry for names, neither of which a test can reach.
+    assert [problem for problem in window.problems() if "https://" not in problem] == []
