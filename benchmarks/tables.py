@@ -1,5 +1,6 @@
-"""The benchmark tables of the READMEs and of docs/, from the result files: `python3 benchmarks/tables.py` writes them, `--check` only compares and ends with 1.
+"""The benchmark tables of the READMEs and of docs/, from the result files: `python3 benchmarks/tables.py` writes them, `--check` only compares.
 
+`--check` ends with 1 where a table is not what its result file gives.
 A table stands between `<!-- benchmark: NAME -->` and `<!-- end -->`, NAME being a file of benchmarks/results without its .json.
 Standard library only.
 """

@@ -1,6 +1,6 @@
-"""Thumbnails of the example workflows, and the one picture of a workflow in the READMEs, from the pictures that the browser tests took of them: `workflow_thumbnails.py [folder of pictures]`.
+"""Thumbnails of the example workflows, and the picture of one in the READMEs: `workflow_thumbnails.py [folder of pictures]`.
 
-Take the pictures first: `python3 scripts/test.py tests/web/test_example_workflows.py`.
+The browser tests take the pictures. Run them first: `python3 scripts/test.py tests/web/test_example_workflows.py`.
 """
 
 from __future__ import annotations
