@@ -1,0 +1,56 @@
+// The dialog with all schemes of a loader, in groups, each with its kernel and the reason.
+
+import { app } from "./host.js"
+import { button, element, newId } from "./dom.js"
+import { widgetOf } from "./loaders.js"
+import { AUTO, STATES } from "./states.js"
+import { t } from "./text.js"
+import { choiceOf } from "./watch.js"
+
+/** Lets the user pick a scheme for a loader. */
+export function choose(node) {
+  const choice = choiceOf(node)
+  if (!choice) return
+  const heading = element("h2", { id: newId() }, t("scheme.title"))
+  const form = element("form", { method: "dialog" }, heading, ...groupsOf(choice, widgetOf(node, "scheme").value))
+  const dialog = element("dialog", { class: "lightquant-dialog", "aria-labelledby": heading.id }, form)
+  const cancel = button(t("scheme.cancel"), () => dialog.close())
+  form.append(element("div", { class: "lightquant-buttons" }, cancel, element("button", { type: "submit", class: "lightquant-main" }, t("scheme.take"))))
+  form.addEventListener("submit", () => take(node, new FormData(form).get("scheme")))
+  dialog.addEventListener("close", () => dialog.remove())
+  dialog.addEventListener("keydown", (event) => event.stopPropagation()) // they would be ComfyUI's shortcuts
+  document.body.append(dialog)
+  dialog.showModal()
+  form.querySelector("input:checked")?.focus()
+}
+
+function groupsOf(choice, current) {
+  const fitting = choice.schemes.filter((scheme) => scheme.fits)
+  const auto = { name: AUTO, state: "runs", kernel: null, why: t("scheme.auto") }
+  const groups = Object.entries(STATES).map(([state, { group }]) => [t(group), state, fitting.filter((scheme) => scheme.state === state)])
+  groups[0][2].unshift(auto)
+  groups.push([t("scheme.unfitGroup", { format: choice.format ?? "" }), "unfit", choice.schemes.filter((scheme) => !scheme.fits)])
+  return groups.filter(([, , schemes]) => schemes.length).map(([title, state, schemes]) => groupOf(title, state, schemes, current))
+}
+
+function groupOf(title, state, schemes, current) {
+  const rows = schemes.map((scheme) => {
+    const radio = element("input", { type: "radio", name: "scheme", value: scheme.name, id: newId(), checked: scheme.name === current })
+    const why = element("small", { id: newId() }, scheme.why ?? "")
+    radio.setAttribute("aria-describedby", why.id)
+    const kernel = scheme.kernel && scheme.kernel !== scheme.name ? ` → ${scheme.kernel}` : ""
+    return element("div", { class: "lightquant-scheme" }, radio, element("label", { for: radio.id }, `${scheme.name}${kernel}`), why)
+  })
+  return element("fieldset", {}, element("legend", { "data-lightquant": state }, title), ...rows)
+}
+
+function take(node, name) {
+  const widget = widgetOf(node, "scheme")
+  if (!name || name === widget.value) return
+  if (!widget.options.values.includes(name)) widget.options.values.push(name)
+  app.canvas.emitBeforeChange() // one step for undo
+  widget.value = name
+  widget.callback?.(name, app.canvas, node)
+  app.canvas.emitAfterChange()
+  node.setDirtyCanvas(true, true)
+}
