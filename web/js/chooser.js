@@ -1,6 +1,7 @@
 // The dialog with all schemes of a loader, in groups, each with its kernel and the reason.
 
 import { app } from "./host.js"
+import { openDialog } from "./dialog.js"
 import { button, element, newId } from "./dom.js"
 import { widgetOf } from "./loaders.js"
 import { AUTO, STATES } from "./states.js"
@@ -11,16 +12,12 @@ import { choiceOf } from "./watch.js"
 export function choose(node) {
   const choice = choiceOf(node)
   if (!choice) return
-  const heading = element("h2", { id: newId() }, t("scheme.title"))
-  const form = element("form", { method: "dialog" }, heading, ...groupsOf(choice, widgetOf(node, "scheme").value))
-  const dialog = element("dialog", { class: "lightquant-dialog", "aria-labelledby": heading.id }, form)
+  const groups = element("div", { class: "lightquant-groups" }, ...groupsOf(choice, widgetOf(node, "scheme").value))
   const cancel = button(t("scheme.cancel"), () => dialog.close())
-  form.append(element("div", { class: "lightquant-buttons" }, cancel, element("button", { type: "submit", class: "lightquant-main" }, t("scheme.take"))))
-  form.addEventListener("submit", () => take(node, new FormData(form).get("scheme")))
-  dialog.addEventListener("close", () => dialog.remove())
-  dialog.addEventListener("keydown", (event) => event.stopPropagation()) // they would be ComfyUI's shortcuts
-  document.body.append(dialog)
-  dialog.showModal()
+  const take = element("button", { type: "submit", class: "lightquant-main" }, t("scheme.take"))
+  const form = element("form", { method: "dialog" }, groups, element("div", { class: "lightquant-buttons" }, cancel, take))
+  form.addEventListener("submit", () => put(node, new FormData(form).get("scheme")))
+  const dialog = openDialog(t("scheme.title"), form)
   form.querySelector("input:checked")?.focus()
 }
 
@@ -44,7 +41,7 @@ function groupOf(title, state, schemes, current) {
   return element("fieldset", {}, element("legend", { "data-lightquant": state }, title), ...rows)
 }
 
-function take(node, name) {
+function put(node, name) {
   const widget = widgetOf(node, "scheme")
   if (!name || name === widget.value) return
   if (!widget.options.values.includes(name)) widget.options.values.push(name)

@@ -28,14 +28,17 @@ export function labelled(text, control, hint) {
   return element("div", { class: "lightquant-field" }, element("label", { for: control.id }, text), control, note)
 }
 
-/** A dropdown. options: values, or [value, text]; a chosen value that is not among them is left out. */
-export function dropdown(options, chosen) {
+/** A dropdown. options: values, or [value, text]. */
+export function dropdown(options) {
   const made = element("select")
-  for (const option of options) {
-    const [value, text] = Array.isArray(option) ? option : [option, option]
-    made.append(element("option", { value, selected: value === chosen }, text))
-  }
+  offer(made, options)
   return made
+}
+
+/** Gives a dropdown other options, each once. */
+export function offer(select, options) {
+  const pairs = new Map(options.map((option) => (Array.isArray(option) ? option : [option, option])))
+  select.replaceChildren(...[...pairs].map(([value, text]) => element("option", { value }, text)))
 }
 
 /** A button. */

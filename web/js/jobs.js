@@ -11,7 +11,7 @@ export function onJob(then) {
 }
 
 /** All jobs that the server remembers, the latest first. */
-export const allJobs = async () => (await ask("jobs")).jobs.sort((one, other) => (other.started ?? Infinity) - (one.started ?? Infinity))
+export const allJobs = async () => (await ask("jobs")).jobs.reverse()
 
 /** Starts a conversion and gives its job. Raises Refusal. */
 export const convert = (wish) => send("jobs", { kind: "convert", ...wish })

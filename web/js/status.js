@@ -8,7 +8,8 @@ import { t } from "./text.js"
 
 const NAME = "lightquant_status"
 const LINE = 17 // pixels, as in the style sheet
-const AROUND = 12
+const MARGIN = 6
+const AROUND = 2 * (MARGIN + 5)
 
 /** Adds the lines to a loader; they are part of no saved workflow and of no prompt. choose: called when the user wants to see all schemes. */
 export function addStatus(node, choose) {
@@ -17,7 +18,7 @@ export function addStatus(node, choose) {
   const height = 3 * LINE * Object.keys(loaderOf(node).checkpoints).length + AROUND
   const fixed = { getMinHeight: () => height, getMaxHeight: () => height }
   const root = element("div", { class: "lightquant-status" }, lines, open)
-  const widget = node.addDOMWidget(NAME, "lightquant_status", root, { serialize: false, margin: 6, hideOnZoom: true, ...fixed })
+  const widget = node.addDOMWidget(NAME, "lightquant_status", root, { serialize: false, margin: MARGIN, hideOnZoom: true, ...fixed })
   widget.serialize = false
   node.setSize([Math.max(node.size[0], 320), Math.max(node.size[1], node.computeSize()[1])])
   showStatus(node, null)

@@ -1,13 +1,12 @@
 // The converter: a float checkpoint into a quantized one, on the server, with its progress.
 
-import { dropdown, element, labelled } from "../dom.js"
+import { button, dropdown, element, labelled, offer } from "../dom.js"
 import { optionsOf } from "../definitions.js"
 import { allJobs, cancel, convert, isOver, onJob } from "../jobs.js"
 import { size, duration } from "../sizes.js"
 import { ask } from "../server.js"
 import { t } from "../text.js"
-import { checkpointFields, saying, working } from "./parts.js"
-import { button } from "../dom.js"
+import { checkpointFields, saying, tell, working } from "./parts.js"
 
 const STATES = {
   waiting: "convert.waiting",
@@ -19,15 +18,14 @@ const STATES = {
 
 /** The part of the panel. */
 export function convertPart() {
-  const { component, checkpoint, fill } = checkpointFields()
-  checkpoint.addEventListener("focus", fill)
-  const format = element("select")
-  ask("kernels").then(({ kernels }) => format.append(...new Set(kernels.map((row) => row.format)).values().map((name) => element("option", { value: name }, name))), () => {})
+  const { component, checkpoint } = checkpointFields()
+  const said = saying()
+  const format = dropdown([])
+  ask("kernels").then(({ kernels }) => offer(format, kernels.map((row) => row.format)), tell(said))
   const layout = dropdown(optionsOf("LightQuantSave", "layout"))
   const reader = dropdown(optionsOf("LightQuantSave", "for"))
   const scale = dropdown(optionsOf("LightQuantQuantize", "scale"))
   const filename = element("input", { type: "text", value: "lightquant/my_model", spellcheck: "false" })
-  const said = saying()
   const jobs = jobList(said)
   const wish = () => ({
     component: component.value, checkpoint: checkpoint.value, format: format.value, filename: filename.value,
@@ -64,7 +62,7 @@ function jobList(said) {
     }
     rows.get(job.id).update(job)
   }
-  allJobs().then((known) => known.forEach((job) => show(job, true)), () => {})
+  allJobs().then((known) => known.forEach((job) => show(job, true)), tell(said))
   onJob((job) => {
     show(job)
     if (isOver(job)) said.textContent = `${job.target}: ${t(STATES[job.state])}`
@@ -76,7 +74,7 @@ function jobRow(id, said) {
   const title = element("b")
   const state = element("span")
   const bar = element("progress", { max: 1, value: 0 })
-  const stop = button(t("convert.cancel"), () => cancel(id).catch((problem) => (said.textContent = problem.message)))
+  const stop = button(t("convert.cancel"), () => cancel(id).catch(tell(said)))
   const update = (job) => {
     title.textContent = job.target
     state.textContent = [t(STATES[job.state]), isOver(job) ? "" : `${size(job.done)} / ${size(job.total)}`, job.error].filter(Boolean).join(" · ")

@@ -1,9 +1,9 @@
 // The fit calculator: which schemes and offload settings fit a card.
 
-import { dropdown, element, labelled } from "../dom.js"
+import { dropdown, element, labelled, offer } from "../dom.js"
 import { ask } from "../server.js"
 import { t } from "../text.js"
-import { printed, saying, working } from "./parts.js"
+import { report, saying, tell, working } from "./parts.js"
 
 /** The numbers of the form: the text, and with what it begins. Those of the machine are the server's where it knows them. */
 const NUMBERS = {
@@ -20,11 +20,11 @@ export function fitPart() {
   const numbers = Object.entries(NUMBERS).map(([name, { value, step }]) => [name, element("input", { type: "number", min: 1, value, step })])
   const said = saying()
   const answer = element("div")
-  fill(model, Object.fromEntries(numbers)).catch((problem) => (said.textContent = problem.message))
+  fill(model, Object.fromEntries(numbers)).catch(tell(said))
   const start = working(t("fit.start"), said, async () => {
     const values = numbers.map(([name, input]) => [name, input.value])
     const { text } = await ask("fit", { ...Object.fromEntries(values), model: model.value })
-    answer.replaceChildren(printed(text, t("fit.answer")))
+    answer.replaceChildren(...report(text, t("fit.answer")))
   })
   const fields = numbers.map(([name, input]) => labelled(t(NUMBERS[name].text), input))
   return [element("p", {}, t("fit.about")), labelled(t("fit.model"), model), element("div", { class: "lightquant-numbers" }, ...fields), element("div", { class: "lightquant-buttons" }, start), said, answer]
@@ -32,7 +32,7 @@ export function fitPart() {
 
 async function fill(model, numbers) {
   const { models, vram, ram } = await ask("fit/models")
-  model.append(...models.map(({ name, title }) => element("option", { value: name }, title)))
+  offer(model, models.map(({ name, title }) => [name, title]))
   if (vram) numbers.vram.value = Math.round(vram)
   if (ram) numbers.ram.value = Math.round(ram)
 }

@@ -4,7 +4,7 @@ import { element } from "../dom.js"
 import { ask, send } from "../server.js"
 import { t } from "../text.js"
 import { askAgain } from "../watch.js"
-import { copyable, saying, working } from "./parts.js"
+import { copyable, saying, tell, working } from "./parts.js"
 
 /** By what the report says of a kernel: whether it runs; null where that is not known. */
 const GROUPS = [
@@ -22,7 +22,7 @@ export function kernelsPart() {
     askAgain()
     return t("kernels.done")
   }
-  ask("kernels").then((known) => show(report, known), (problem) => (said.textContent = problem.message))
+  ask("kernels").then((known) => show(report, known), tell(said))
   const buttons = [working(t("kernels.check"), said, make(false)), working(t("kernels.recheck"), said, make(true))]
   buttons[1].classList.remove("lightquant-main")
   return [element("p", {}, t("kernels.about")), element("div", { class: "lightquant-buttons" }, ...buttons), said, report]

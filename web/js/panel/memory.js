@@ -39,9 +39,8 @@ function draw() {
   const held = card.models.map((model) => [model.title, model.in_vram])
   const others = Math.max(0, card.total - card.free - sum(held))
   root.replaceChildren(
-    bar(t("memory.graph", { size: size(sum(wanted)), total: size(card.total) }), wanted, sum(wanted) > card.total),
-    bar(t("memory.now", { ours: size(sum(held)), others: size(others), free: size(card.free) }), [...held, [null, others]]),
-    element("small", {}, card.device),
+    bar(t("memory.graph", { size: size(sum(wanted)), device: card.device, total: size(card.total) }), wanted, sum(wanted) > card.total),
+    bar(t("memory.now", { device: card.device, ours: size(sum(held)), others: size(others), free: size(card.free) }), [...held, [null, others]]),
   )
 }
 

@@ -27,6 +27,7 @@ export function registerPanel() {
     id: "lightquant",
     icon: "pi pi-gauge",
     title: "LightQuant",
+    label: "Light\u200bQuant", // may break there: the sidebar is narrow
     tooltip: "LightQuant",
     type: "custom",
     render: show,

@@ -1,6 +1,7 @@
 // What the parts of the panel are made of.
 
-import { button, dropdown, element } from "../dom.js"
+import { button, dropdown, element, offer } from "../dom.js"
+import { openDialog } from "../dialog.js"
 import { optionsOf } from "../definitions.js"
 import { t } from "../text.js"
 
@@ -15,15 +16,17 @@ const SEARCHING = "find it" // the loaders' own first entry, which is no file
 
 /** Dropdowns of components and of the chosen one's checkpoints, which `/lightquant` routes take by these names. */
 export function checkpointFields() {
-  const component = dropdown(Object.entries(COMPONENTS).map(([name, { text }]) => [name, t(text)]), "dit")
-  const checkpoint = element("select")
+  const component = dropdown(Object.entries(COMPONENTS).map(([name, { text }]) => [name, t(text)]))
+  const checkpoint = dropdown([])
   const fill = () => {
-    const names = optionsOf(COMPONENTS[component.value].loader, "checkpoint").filter((name) => name !== SEARCHING)
-    checkpoint.replaceChildren(...names.map((name) => element("option", { value: name }, name)))
+    const chosen = checkpoint.value
+    offer(checkpoint, optionsOf(COMPONENTS[component.value].loader, "checkpoint").filter((name) => name !== SEARCHING))
+    if ([...checkpoint.options].some((option) => option.value === chosen)) checkpoint.value = chosen
   }
   component.addEventListener("change", fill)
+  checkpoint.addEventListener("focus", fill) // there may be new files
   fill()
-  return { component, checkpoint, fill }
+  return { component, checkpoint }
 }
 
 /**
@@ -38,8 +41,7 @@ export function working(text, said, work) {
     try {
       said.textContent = (await work()) ?? ""
     } catch (problem) {
-      said.classList.add("lightquant-problem")
-      said.textContent = problem.message
+      tell(said)(problem)
     }
     made.disabled = false
   })
@@ -50,8 +52,29 @@ export function working(text, said, work) {
 /** The place where a part tells what happened; screen readers read what is put there. */
 export const saying = () => element("p", { class: "lightquant-said", role: "status" })
 
-/** A text of the server's as it would print it; it can be scrolled from the keyboard. */
-export const printed = (text, label) => element("pre", { tabindex: 0, role: "region", "aria-label": label }, text)
+/** What tells of a problem at the place that `saying` gave. */
+export const tell = (said) => (problem) => {
+  said.classList.add("lightquant-problem")
+  said.textContent = problem.message
+}
+
+/**
+ * A report of the server's: its text, its picture where there is one, and a button to see both larger than the panel is.
+ * name: what it is, for screen readers; picture: {src, alt}.
+ */
+export function report(text, name, picture) {
+  const parts = () => [printed(text, name), picture && element("img", picture)]
+  return [button(t("panel.enlarge"), () => enlarged(name, parts())), ...parts()]
+}
+
+/** A text that can be scrolled from the keyboard. */
+const printed = (text, label) => element("pre", { tabindex: 0, role: "region", "aria-label": label }, text)
+
+function enlarged(name, parts) {
+  const close = element("button", { class: "lightquant-main" }, t("panel.close"))
+  const form = element("form", { method: "dialog", class: "lightquant-buttons" }, close)
+  openDialog(name, form, ...parts).classList.add("lightquant-wide")
+}
 
 /** A command to copy. */
 export function copyable(command) {
