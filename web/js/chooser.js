@@ -4,7 +4,7 @@ import { app } from "./host.js"
 import { openDialog } from "./dialog.js"
 import { button, element, newId } from "./dom.js"
 import { widgetOf } from "./loaders.js"
-import { AUTO, STATES } from "./states.js"
+import { AUTO, STATES, markWith } from "./states.js"
 import { t } from "./text.js"
 import { choiceOf } from "./watch.js"
 
@@ -38,7 +38,7 @@ function groupOf(title, state, schemes, current) {
     const kernel = scheme.kernel && scheme.kernel !== scheme.name ? ` → ${scheme.kernel}` : ""
     return element("div", { class: "lightquant-scheme" }, radio, element("label", { for: radio.id }, `${scheme.name}${kernel}`), why)
   })
-  return element("fieldset", {}, element("legend", { "data-lightquant": state }, title), ...rows)
+  return element("fieldset", {}, markWith(element("legend", {}, title), state), ...rows)
 }
 
 function put(node, name) {

@@ -11,7 +11,8 @@ import { registerPanel } from "./panel/panel.js"
 import { rememberPress, startMarking } from "./popup.js"
 import { isServed, lookForRoutes } from "./server.js"
 import { PREFERRED_KERNELS, settings } from "./settings.js"
-import { addStatus, showStatus } from "./status.js"
+import { followTheme } from "./status/drawn.js"
+import { addStatus, showStatus } from "./status/status.js"
 import { onLanguage, startTexts, t } from "./text.js"
 import { askAgain, choices, onChoice, startWatching, watch } from "./watch.js"
 
@@ -32,6 +33,7 @@ app.registerExtension({
     registerPanel()
     startMarking()
     startWatching()
+    followTheme()
     onChoice(showStatus)
     onChoice(offer)
     onLanguage(() => choices().forEach(([node, choice]) => showStatus(node, choice)))

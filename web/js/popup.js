@@ -5,7 +5,7 @@
 
 import { app, chain } from "./host.js"
 import { loaderOf, widgetOf } from "./loaders.js"
-import { STATES } from "./states.js"
+import { STATES, markWith } from "./states.js"
 import { t } from "./text.js"
 import { choiceOf } from "./watch.js"
 
@@ -47,7 +47,7 @@ function mark() {
   entries.forEach((entry, index) => {
     const scheme = schemes.get(names[index])
     if (!scheme) return
-    entry.dataset.lightquant = scheme.fits ? scheme.state : "unfit"
+    markWith(entry, scheme.fits ? scheme.state : "unfit")
     entry.toggleAttribute("data-lightquant-first", scheme.state !== last)
     entry.title = reasonOf(scheme)
     last = scheme.state

@@ -2,6 +2,7 @@
 
 import { element } from "../dom.js"
 import { ask, send } from "../server.js"
+import { markWith } from "../states.js"
 import { t } from "../text.js"
 import { askAgain } from "../watch.js"
 import { copyable, saying, tell, working } from "./parts.js"
@@ -38,10 +39,10 @@ function show(report, { kernels, auto }) {
 const autoOf = (taken) =>
   element("table", {}, element("caption", {}, t("kernels.auto")), element("tbody", {}, ...taken.map(({ format, scheme, why }) => element("tr", { title: why }, element("th", { scope: "row" }, format), element("td", {}, scheme)))))
 
-const headingOf = (group, rows) => element("h3", { "data-lightquant": group.state }, `${t(group.text)} (${rows.length})`)
+const headingOf = (group, rows) => markWith(element("h3", {}, `${t(group.text)} (${rows.length})`), group.state)
 
 function rowOf(row, state) {
-  const summary = element("summary", { "data-lightquant": state }, row.scheme, element("small", {}, `${row.package} ${row.version}`))
+  const summary = markWith(element("summary", {}, row.scheme, element("small", {}, `${row.package} ${row.version}`)), state)
   const facts = [row.why, row.error === null ? "" : t("kernels.error", { error: row.error.toPrecision(2) }), row.hardware].filter(Boolean)
   return element("details", {}, summary, ...facts.map((fact) => element("p", {}, fact)), row.install && copyable(row.install))
 }
