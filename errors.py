@@ -43,3 +43,7 @@ class LoraError(LightQuantError):
 
 class OffloadError(LightQuantError):
     """A model can't be offloaded as asked."""
+
+
+class FitError(LightQuantError):
+    """What fits is asked for a size, a card or a model that there is not."""
