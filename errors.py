@@ -41,6 +41,10 @@ class LoraError(LightQuantError):
     """A LoRA is not one, or is for another model."""
 
 
+class JobError(LightQuantError):
+    """A job of the browser's can't be queued."""
+
+
 class OffloadError(LightQuantError):
     """A model can't be offloaded as asked."""
 

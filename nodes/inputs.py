@@ -2,12 +2,9 @@
 
 from comfy_api.latest import io
 
+from ..bridge.request import FIND, STOP, SUBSTITUTE
 from ..formats import DTYPES
 from ..schemes import AUTO, SCHEMES
-
-FIND = "find it"
-SUBSTITUTE, STOP = "substitute", "stop"
-
 
 ANY_MODEL = (io.Model, io.Clip, io.ClipVision)
 """The types of what can be quantized."""
@@ -42,8 +39,3 @@ def missing_kernel() -> io.Combo.Input:
 def random() -> io.Boolean.Input:
     tooltip = "Label the report: the weights are random, even if no file says so. Its figures then say nothing about pictures."
     return io.Boolean.Input("random", default=False, tooltip=tooltip)
-
-
-def chosen(name: str) -> str | None:
-    """What the user picked in a dropdown that begins with FIND; None: nothing."""
-    return None if name == FIND else name
