@@ -1,5 +1,6 @@
 """The schemes: the names a user picks, each one format and one kernel. The first nine are LightX2V's and may not change."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from .formats import FORMATS
@@ -48,6 +49,17 @@ ENCODER_ALIASES: dict[str, str] = {"fp8": "fp8-sgl", "int8": "int8-vllm"}
 
 AUTO = "auto"
 """Not a scheme: the fastest one for this GPU, these packages and the checkpoint's format."""
+
+
+_KERNELS = {"sglang-kernel": "sgl", "sgl-kernel": "sgl", "q8_kernels": "q8f", "deep_gemm": "deepgemm", "comfy-kitchen": "kitchen"}
+"""What users call the kernels of some packages -> what the schemes' names have for it."""
+
+
+def called(names: Iterable[str], format_name: str) -> list[str]:
+    """The schemes of a format that these names mean, in their order: schemes, or packages whose kernels they are, in any letter case."""
+    family, wanted = format_name.removesuffix("-channel"), [name.lower() for name in names]
+    meant = [scheme for name in wanted for scheme in (name, f"{family}-{_KERNELS.get(name, name)}") if scheme in schemes_of(format_name)]
+    return list(dict.fromkeys(meant))
 
 
 def formats_of(scheme: str) -> list[str]:

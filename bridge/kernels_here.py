@@ -7,6 +7,7 @@ import comfy.utils
 import comfyui_version
 
 from ..reports.kernels import KernelReport, Progress, kernel_report, known_report
+from .settings import preferred_kernels
 
 _making = threading.Lock()
 _last: KernelReport | None = None
@@ -43,5 +44,6 @@ def make_report_in_a_node(recheck: bool) -> KernelReport:
 
 def _make(recheck: bool, progress: Progress | None = None) -> KernelReport:
     global _last
-    _last = kernel_report(comfy.model_management.get_torch_device(), comfyui_version.__version__, recheck, progress)
+    device = comfy.model_management.get_torch_device()
+    _last = kernel_report(device, comfyui_version.__version__, recheck, progress, preferred_kernels())
     return _last

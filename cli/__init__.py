@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import LightQuantError
-from . import config, convert, doctor, download, find, inspect_file, plan, report, schemes
+from . import config, convert, doctor, download, find, fit, inspect_file, plan, report, schemes
 
 COMMANDS = {
     "schemes": schemes, "doctor": doctor, "inspect": inspect_file, "find": find, "config": config, "plan": plan, "convert": convert,
-    "report": report, "download": download,
+    "report": report, "download": download, "fit": fit,
 }  # fmt: skip
 """Each module has HELP, add_arguments(parser) and run(options) -> exit code."""
 

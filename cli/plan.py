@@ -5,6 +5,7 @@ import re
 import sys
 from fractions import Fraction
 
+from ..convert.names import ORIGINAL, rename_for
 from ..convert.recipe import check_target, write
 from ..convert.source import Source
 from ..errors import ConvertError
@@ -13,7 +14,6 @@ from ..loaders.download import readable
 from ..loaders.scaled import bare_name
 from ..reports.sensitivity import Asked, Sensitivity
 from ..reports.sensitivity_text import to_text
-from .convert import ORIGINAL, rename_for
 from .progress import Bar
 
 HELP = "pick the format of each layer, or float, so that the file fits a size at the least error; the recipe is for lightquant convert"

@@ -6,10 +6,16 @@ from typing import ClassVar, NamedTuple
 import torch
 
 from ..formats import PLAIN, QuantizedWeight, packing_of
+from .checks.once import NotMadeError, nothing_runs
 from .foreign.packages import Found, Package, find
 
 Verdict = tuple[bool, str]
 """Whether something can run, and the reason in words for a user."""
+
+Foreseen = tuple[bool | None, str]
+"""The same as far as can be told without running anything; None where a check that was never made has to tell."""
+
+UNCHECKED = "not checked yet"
 
 
 class Rows(NamedTuple):
@@ -62,6 +68,14 @@ class Kernel(ABC):
     @abstractmethod
     def is_supported(self, device: torch.device) -> Verdict:
         """Whether the device, its driver and the installed packages can run this kernel at all."""
+
+    def foreseen(self, device: torch.device) -> Foreseen:
+        """What is_supported would say, from what is known; no check is made."""
+        try:
+            with nothing_runs():
+                return self.is_supported(device)
+        except NotMadeError:
+            return None, UNCHECKED
 
     def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype, device: torch.device) -> Verdict:
         """Whether the kernel takes a product of this shape with activations, and an output, of this dtype on a device that it supports."""

@@ -3,6 +3,7 @@
 from comfy_api.latest import io, ui
 
 from ..bridge.config_folders import config_names, folder_names
+from ..bridge.settings import preferred_kernels
 from ..bridge.status import show
 from ..loaders.config import TASKS
 from . import inputs
@@ -54,7 +55,7 @@ class FromConfig(io.ComfyNode):
     def fingerprint_inputs(cls, config: str, model_folder: str, task: str, missing_kernel: str) -> str:
         from ..bridge.from_config import files_of, plan_of
 
-        request = (config, model_folder, task, missing_kernel)
+        request = (config, model_folder, task, missing_kernel, preferred_kernels())
         return fingerprint(lambda: (request, files_of(plan_of(config, _chosen(model_folder), task))))
 
 

@@ -5,10 +5,9 @@ from typing import ClassVar
 from comfy_api.latest import io, ui
 
 from ..bridge import folders
-from ..bridge.request import Request
+from ..bridge.request import Request, requested
 from ..bridge.status import show
 from ..loaders.storage import paths_of
-from ..schemes import formats_of
 from . import inputs
 from .fingerprint import fingerprint
 
@@ -43,21 +42,10 @@ class _Loader(io.ComfyNode):
         )
 
     @classmethod
-    def _request(cls, scheme: str, checkpoint: str, dtype: str, missing_kernel: str, tokenizer: str = inputs.FIND) -> Request:
-        return Request(
-            component=cls.component,
-            path=folders.checkpoint_path(cls.component, inputs.chosen(checkpoint), formats_of(scheme)),
-            scheme=scheme,
-            dtype=dtype,
-            may_substitute=missing_kernel == inputs.SUBSTITUTE,
-            tokenizer=folders.tokenizer_path(tokenizer) if inputs.chosen(tokenizer) else None,
-        )
-
-    @classmethod
     def execute(cls, **values: str) -> io.NodeOutput:
         from ..bridge.load import load, summary
 
-        loaded = load(cls._request(**values))
+        loaded = load(requested(cls.component, **values))
         text = summary(loaded.record)
         show(text, cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(loaded.model, ui=ui.PreviewText(text))
@@ -65,7 +53,7 @@ class _Loader(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, **values: str) -> str:
         def ask() -> tuple[Request, list[str]]:
-            request = cls._request(**values)
+            request = requested(cls.component, **values)
             files = [*paths_of(request.path), *([request.tokenizer] if request.tokenizer else [])]
             if cls.component == "t5" and request.tokenizer is None:
                 files += folders.spiece_models_for(request.path)

@@ -3,13 +3,10 @@
 from comfy_api.latest import io, ui
 
 from ..bridge import folders
+from ..bridge.pair_files import requested_pair
 from ..bridge.request import Request
 from ..bridge.status import show
-from ..loaders.identity import identify_path
-from ..loaders.pair import check_pair, counterpart
 from ..loaders.storage import paths_of
-from ..loaders.wan_folder import HIGH, LOW
-from ..schemes import formats_of
 from . import inputs
 from .fingerprint import fingerprint
 
@@ -38,16 +35,11 @@ class LoadDiTPair(io.ComfyNode):
         )
 
     @classmethod
-    def _requests(cls, scheme: str, high_noise: str, low_noise: str, dtype: str, missing_kernel: str) -> list[Request]:
-        high, low = _pair(inputs.chosen(high_noise), inputs.chosen(low_noise), formats_of(scheme))
-        return [Request("dit", path, scheme, dtype, may_substitute=missing_kernel == inputs.SUBSTITUTE) for path in (high, low)]
-
-    @classmethod
     def execute(cls, **values: str) -> io.NodeOutput:
         from ..bridge.load import load, summary
         from ..offload.partner import make_pair
 
-        high, low = (load(request) for request in cls._requests(**values))
+        high, low = (load(request) for request in requested_pair(**values))
         make_pair(high.patcher, low.patcher, paths_of(low.record.file))
         text = f"high noise: {summary(high.record)}\n\nlow noise: {summary(low.record)}"
         show(text, cls.hidden and cls.hidden.unique_id)
@@ -56,21 +48,7 @@ class LoadDiTPair(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, **values: str) -> str:
         def ask() -> tuple[list[Request], list[str]]:
-            requests = cls._requests(**values)
+            requests = requested_pair(**values)
             return requests, [part for request in requests for part in paths_of(request.path)]
 
         return fingerprint(ask)
-
-
-def _pair(high: str | None, low: str | None, formats: list[str]) -> tuple[str, str]:
-    picked = {expert: folders.full_path("dit", name) for expert, name in ((HIGH, high), (LOW, low)) if name}
-    found = dict(picked)
-    for expert, other in ((HIGH, LOW), (LOW, HIGH)):
-        if expert not in found:
-            beside = counterpart(picked[other]) if other in picked else None
-            identity = identify_path(beside) if beside else None
-            # Two float experts are quantized while they load, as the picked one is.
-            fits = identity and identity.component == "dit" and (identity.is_read_as(formats) or identity == identify_path(picked[other]))
-            found[expert] = beside if fits else folders.checkpoint_path("dit", None, formats, expert)
-    check_pair(found[HIGH], found[LOW])
-    return found[HIGH], found[LOW]

@@ -2,10 +2,12 @@
 
 from comfy_api.latest import io, ui
 
+from ..bridge.settings import preferred_kernels
 from ..bridge.status import show
 from ..formats import ABSMAX, MSE
 from ..schemes import SCHEMES
 from . import inputs
+from .fingerprint import fingerprint
 
 
 class Quantize(io.ComfyNode):
@@ -49,3 +51,8 @@ class Quantize(io.ComfyNode):
         text = summary(quantized.record)
         show(text, cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(quantized.model, ui=ui.PreviewText(text))
+
+    @classmethod
+    def fingerprint_inputs(cls, **_) -> str:
+        """Changes with what stands in for a missing kernel."""
+        return fingerprint(lambda: (preferred_kernels(), []))

@@ -12,7 +12,8 @@ from ..formats import FORMATS
 from ..kernels import VARIANTS, Kernel, check_all
 from ..kernels.checks import forget, numeric, remembered
 from ..kernels.checks.finding import Finding
-from ..kernels.foreign.kernel import UNCHECKED, ForeignKernel
+from ..kernels.contract import UNCHECKED, Foreseen
+from ..kernels.foreign.kernel import ForeignKernel
 from ..kernels.foreign.packages import TRITON, install
 from ..kernels.registry import known_findings
 from ..schemes import SCHEMES
@@ -21,9 +22,6 @@ from .machine import Environment, environment, install_triton
 
 Progress = Callable[[int, int, str], None]
 """Called with the steps done, all steps, and what comes next."""
-
-Answer = tuple[bool | None, str]
-"""Whether a kernel runs, None where that isn't known, and the reason."""
 
 
 class KernelRow(NamedTuple):
@@ -73,10 +71,13 @@ def to_json(report: KernelReport) -> str:
     return json.dumps(report.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def kernel_report(device: torch.device, comfyui: str = "", recheck: bool = False, progress: Progress | None = None) -> KernelReport:
+def kernel_report(
+    device: torch.device, comfyui: str = "", recheck: bool = False, progress: Progress | None = None, preferred: Sequence[str] = ()
+) -> KernelReport:
     """Check every kernel on the device and report. What is remembered isn't checked again, unless recheck says so.
 
-    comfyui: the version of the ComfyUI around. Raises KernelError where what is remembered can't be forgotten.
+    comfyui: the version of the ComfyUI around; preferred: what `auto` tries first, as for select.
+    Raises KernelError where what is remembered can't be forgotten.
     """
     say = progress or (lambda done, total, what: None)
     total = 1 + len(SCHEMES)
@@ -88,7 +89,7 @@ def kernel_report(device: torch.device, comfyui: str = "", recheck: bool = False
     for name in SCHEMES:
         say(1 + len(rows), total, name)
         rows.append(_row(name, device, findings, lambda kernel: _tried(kernel, device)))
-    auto = tuple(auto_takes(name, device) for name in FORMATS)
+    auto = tuple(auto_takes(name, device, preferred) for name in FORMATS)
     say(total, total, "done")
     return KernelReport(environment(device, comfyui), tuple(rows), auto, True, str(remembered.path()))
 
@@ -101,7 +102,7 @@ def known_report(device: torch.device, comfyui: str = "") -> KernelReport:
     return KernelReport(environment(device, comfyui), rows, auto, False, str(remembered.path()))
 
 
-def _row(name: str, device: torch.device, findings: Mapping[str, Finding], ask: Callable[[Kernel], Answer]) -> KernelRow:
+def _row(name: str, device: torch.device, findings: Mapping[str, Finding], ask: Callable[[Kernel], Foreseen]) -> KernelRow:
     """ask: what is to be said of a variant. The first that doesn't say no stands for the scheme."""
     scheme, kernels, refusals = SCHEMES[name], VARIANTS[name], []
     taken, available, why = None, False, ""
@@ -134,14 +135,14 @@ def _row(name: str, device: torch.device, findings: Mapping[str, Finding], ask: 
     return row._replace(error=next(seen, None), install=_install(kernels, device))
 
 
-def _tried(kernel: Kernel, device: torch.device) -> Answer:
+def _tried(kernel: Kernel, device: torch.device) -> Foreseen:
     try:
         return kernel.is_supported(device)
     except torch.OutOfMemoryError:
         return None, "the device had no memory left for its check: free some and make the report again"
 
 
-def _known(kernel: Kernel, device: torch.device, findings: Mapping[str, Finding]) -> Answer:
+def _known(kernel: Kernel, device: torch.device, findings: Mapping[str, Finding]) -> Foreseen:
     return kernel.known(device, findings.get(kernel.address)) if isinstance(kernel, ForeignKernel) else (None, UNCHECKED)
 
 

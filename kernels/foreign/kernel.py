@@ -7,10 +7,8 @@ import torch
 from ..checks import in_child
 from ..checks.finding import Finding
 from ..checks.numeric import first_line, thorough_check
-from ..contract import Kernel, Verdict
+from ..contract import UNCHECKED, Foreseen, Kernel, Verdict
 from .packages import Found, install
-
-UNCHECKED = "not checked yet"
 
 _KERNELS = __package__.rpartition(".")[0]
 
@@ -26,7 +24,7 @@ class ForeignKernel(Kernel):
     def load(self, found: Found, device: torch.device) -> None:
         """Make the kernel callable on the device. Raises whatever the package raises, or ImportError that says what it lacks."""
 
-    def known(self, device: torch.device, finding: Finding | None) -> tuple[bool | None, str]:
+    def known(self, device: torch.device, finding: Finding | None) -> Foreseen:
         """Whether it runs on the device as far as can be told without running anything; None where that is for a check to find.
 
         finding: of its check, None where it has not been made.
@@ -38,6 +36,11 @@ class ForeignKernel(Kernel):
         if found is None:
             return False, f"{self.package.name} is not installed ({install(self.package)})"
         return (None, UNCHECKED) if finding is None else (finding.works, f"{found.described}: {finding.why}")
+
+    def foreseen(self, device: torch.device) -> Foreseen:
+        found = self.found()
+        recalled = in_child.recalled([(self.address, found.described)], device) if found else {}
+        return self.known(device, recalled.get(self.address))
 
     def is_supported(self, device: torch.device) -> Verdict:
         works, why = self.known(device, None)

@@ -1,0 +1,32 @@
+// The status in ComfyUI's new node rendering: elements, that can be reached by keyboard and selected as text.
+
+import { element } from "../dom.js"
+import { markWith } from "../states.js"
+import { t } from "../text.js"
+import { LINES_A_FILE } from "./lines.js"
+
+const LINE = 17 // pixels, as in the style sheet
+const PAD = 4
+
+/** Adds a widget that shows lines (lines.js) to a node. Its button calls open. files: how many the loader takes. */
+export function addShownStatus(node, name, files, open) {
+  const lines = element("div", { class: "lightquant-lines", role: "group" })
+  const schemes = element("button", { type: "button", class: "lightquant-open", on: { click: () => open(node) } })
+  const height = LINES_A_FILE * files * LINE + 2 * PAD
+  const fixed = { getMinHeight: () => height, getMaxHeight: () => height }
+  const root = element("div", { class: "lightquant-status" }, lines, schemes)
+  const widget = node.addDOMWidget(name, "lightquant_shown", root, { serialize: false, ...fixed })
+  widget.serialize = false
+  widget.show = (next) => {
+    lines.setAttribute("aria-label", t("status.about"))
+    lines.replaceChildren(...next.map(lineOf))
+    schemes.textContent = t("status.schemes")
+    schemes.title = t("status.schemesHint")
+  }
+  return widget
+}
+
+function lineOf({ text, title, state, isProblem }) {
+  const made = element("div", { class: isProblem ? "lightquant-line lightquant-problem" : "lightquant-line", title: title || text }, text)
+  return state ? markWith(made, state) : made
+}
