@@ -21,6 +21,11 @@ MEASURED = """() => app.graph.nodes.map(node => ({
   empty: (node.inputs || []).filter(input => input.link == null && !input.widget && input.shape !== 7).map(input => input.name)
 }))"""
 
+DRAWN = """() => [...document.querySelectorAll("[data-node-id]")].map(node => {
+  const {x, y, width, height} = node.getBoundingClientRect()
+  return {id: node.dataset.nodeId, box: [x, y, width, height]}
+})"""
+
 FITTED = """([width, height]) => {
   const boxes = app.graph.groups.map(group => Array.from(group.boundingRect))
   const left = Math.min(...boxes.map(box => box[0])), top = Math.min(...boxes.map(box => box[1]))
@@ -109,6 +114,22 @@ def test_it_loads_as_it_is(window, name):
     for one, other in itertools.combinations(measured, 2):
         assert not overlap(one["box"], other["box"]), (one, other)
     assert as_queued(window) == text(name, API_FOLDER)
+
+
+def test_nodes_lie_on_nothing_in_the_new_rendering_either(window):
+    window.set("Comfy.VueNodes.Enabled", True)
+    for name in NAMES:
+        window.load(text(name))
+        window.page.evaluate(FITTED, [PICTURE["width"], PICTURE["height"]])
+        window.page.wait_for_selector("[data-node-id]")
+        window.page.wait_for_timeout(800)
+        window.picture(f"workflow-new-{name}")
+        shown = window.page.evaluate(DRAWN)
+        assert len(shown) == len(text(name)["nodes"])
+        for one, other in itertools.combinations(shown, 2):
+            assert not overlap(one["box"], other["box"]), (name, one, other)
+    window.set("Comfy.VueNodes.Enabled", False)
+    assert window.problems() == []
 
 
 def test_the_server_runs_what_the_page_queues(window):
