@@ -11,19 +11,25 @@ from pathlib import Path
 import comfy.ldm.wan.vae
 import small_models
 import torch
+from demo_base import draw_start_image
 from small_models import Tensors, Weights
 from workflows import files
+from workflows.parts import START_IMAGE
 
 SPIECE = Path("text_encoders", "google", "umt5-xxl", "spiece.model")
 FP8, INT8 = "fp8-channel", "int8-channel"
 
 
-def save_all(models: Path) -> None:
-    """Write every file of the workflows, and the tokenizer, below a models folder."""
-    for name, draw in DRAWN.items():
-        small_models.save(draw(), models / files.FILES[name].directory / name)
-    (models / SPIECE).parent.mkdir(parents=True, exist_ok=True)
-    (models / SPIECE).write_bytes(small_models.spiece())
+def fill(base: Path) -> None:
+    """Write every file of the workflows, the tokenizer and the start image into a base folder of ComfyUI's."""
+    with torch.inference_mode():
+        for name, draw in DRAWN.items():
+            small_models.save(draw(), base / "models" / files.FILES[name].directory / name)
+    spiece = base / "models" / SPIECE
+    spiece.parent.mkdir(parents=True, exist_ok=True)
+    spiece.write_bytes(small_models.spiece())
+    (base / "input").mkdir(exist_ok=True)
+    draw_start_image().save(base / "input" / START_IMAGE)
 
 
 def vae() -> Tensors:

@@ -1,11 +1,13 @@
 """A real server with small models under the names of the published files, for all tests of the workflows."""
 
+import json
 import os
+import urllib.request
 from pathlib import Path
 
 import pytest
 import torch
-from demo_base import arguments, draw_start_image, make_base
+from demo_base import arguments, make_base
 from demo_server import running_server
 
 
@@ -16,9 +18,7 @@ def workflow_base(tmp_path_factory) -> Path:
 
     base = tmp_path_factory.mktemp("workflows") / "base"
     make_base(base, [])
-    with torch.inference_mode():
-        workflow_models.save_all(base / "models")
-    draw_start_image().save(base / "input" / "example.png")
+    workflow_models.fill(base)
     return base
 
 
@@ -33,8 +33,5 @@ def server(workflow_base):
 @pytest.fixture(scope="session")
 def info(server) -> dict:
     """What the server says of every node."""
-    import json
-    import urllib.request
-
     with urllib.request.urlopen(f"{server.address}/object_info") as answer:
         return json.load(answer)

@@ -1,9 +1,9 @@
 """The example workflows: as they are described, whole, laid out, and run on small models under the published names."""
 
 import asyncio
-import copy
 import itertools
 import json
+import os
 import re
 import urllib.request
 from pathlib import Path
@@ -14,6 +14,7 @@ from PIL import Image
 from workflows.catalogue import WORKFLOWS
 from workflows.files import FILES
 from workflows.graph import Link, Note, Workflow, node
+from workflows.small import SMALL, in_small
 from workflows.written import API_FOLDER, PAGE_FOLDER, api_text, page_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -24,8 +25,6 @@ WRITTEN_FOR = "0.30.0"
 TITLE = 30
 """Pixels of a node's title, which the page draws above its place."""
 
-SMALL = {"width": 64, "height": 64, "length": 5}
-
 
 def page(name: str) -> dict:
     return json.loads((PAGE / f"{name}.json").read_text(encoding="utf-8"))
@@ -33,17 +32,6 @@ def page(name: str) -> dict:
 
 def api(name: str) -> dict:
     return json.loads((API / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def in_small(prompt: dict) -> dict:
-    """The same graph with few pixels, frames and steps."""
-    prompt = copy.deepcopy(prompt)
-    for each in prompt.values():
-        inputs = each["inputs"]
-        inputs |= {key: value for key, value in SMALL.items() if key in inputs}
-        if each["class_type"] == "KSampler":
-            inputs["steps"] = 2
-    return prompt
 
 
 def boxes(found: dict) -> dict[str, tuple[float, float, float, float]]:
@@ -55,7 +43,7 @@ def boxes(found: dict) -> dict[str, tuple[float, float, float, float]]:
 
 
 def test_the_files_are_what_the_description_gives(info):
-    version = re.search(r'__version__ = "(.+)"', (Path(__import__("folder_paths").__file__).parent / "comfyui_version.py").read_text())[1]
+    version = re.search(r'__version__ = "(.+)"', Path(os.environ["COMFYUI_PATH"], "comfyui_version.py").read_text())[1]
     if version != WRITTEN_FOR:
         pytest.skip(f"the files have the inputs of ComfyUI {WRITTEN_FOR}'s nodes; this is {version}")
     for folder, texts in ((PAGE, page_text(info)), (API, api_text(info))):

@@ -15,10 +15,11 @@ from pathlib import Path
 import archive
 import pytest
 import torch
-from demo_base import arguments, draw_start_image
+from demo_base import arguments
 from demo_client import Client
 from demo_server import running_server
 from PIL import Image
+from workflows.small import in_small
 
 tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has none")
 
@@ -96,10 +97,7 @@ def test_it_runs_in_a_fresh_comfyui_on_a_path_with_spaces_and_other_letters(unpa
     (hide / "prestartup_script.py").write_text(HIDE, encoding="utf-8")
     (hide / "__init__.py").write_text("NODE_CLASS_MAPPINGS = {}\n", encoding="utf-8")
     shutil.copytree(unpacked, comfyui / "custom_nodes" / "lightquant")
-    with torch.inference_mode():
-        workflow_models.save_all(comfyui / "models")
-    (comfyui / "input").mkdir(exist_ok=True)
-    draw_start_image().save(comfyui / "input" / "example.png")
+    workflow_models.fill(comfyui)
     started = arguments(comfyui, {}, on_cpu=not torch.cuda.is_available())
     started.insert(started.index("--whitelist-custom-nodes") + 1, hide.name)
     with running_server(comfyui, comfyui, tmp_path / "log", started) as server:
@@ -122,10 +120,8 @@ def test_it_runs_in_a_fresh_comfyui_on_a_path_with_spaces_and_other_letters(unpa
 
 async def run_small(server, name: str) -> None:
     graph = json.loads((REPOSITORY / "tests" / "example_workflows" / "api" / f"{name}.json").read_text(encoding="utf-8"))
-    for node in graph.values():
-        node["inputs"] |= {key: value for key, value in {"width": 64, "height": 64, "length": 5, "steps": 2}.items() if key in node["inputs"]}
     async with Client(server) as client:
-        outcome = await client.run(graph, "", lambda *_: None)
+        outcome = await client.run(in_small(graph), "", lambda *_: None)
     assert any("images" in output for output in outcome.outputs.values())
 
 

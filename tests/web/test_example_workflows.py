@@ -7,7 +7,6 @@ from pathlib import Path
 
 import demo_base
 import pytest
-import torch
 from workflows.catalogue import WORKFLOWS
 from workflows.files import FILES
 from workflows.written import API_FOLDER, PAGE_FOLDER
@@ -54,9 +53,7 @@ def base(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("workflows") / "comfyui"
     demo_base.make_base(folder, [])
-    with torch.inference_mode():
-        workflow_models.save_all(folder / "models")
-    demo_base.draw_start_image().save(folder / "input" / "example.png")
+    workflow_models.fill(folder)
     keep_settings(folder, **{"LiteGraph.Canvas.MinFontSizeForLOD": 0, "Comfy.Graph.CanvasMenu": False, "Comfy.Minimap.Visible": False})
     return folder
 
