@@ -1,6 +1,7 @@
 // The status in ComfyUI's new node rendering: elements, that can be reached by keyboard and selected as text.
 
 import { element } from "../dom.js"
+import { app } from "../host.js"
 import { markWith } from "../states.js"
 import { t } from "../text.js"
 import { LINES_A_FILE } from "./lines.js"
@@ -22,8 +23,16 @@ export function addShownStatus(node, name, files, open) {
     lines.replaceChildren(...next.map(lineOf))
     schemes.textContent = t("status.schemes")
     schemes.title = t("status.schemesHint")
+    takePlace(node, root)
   }
   return widget
+}
+
+/** Puts the status where the page still shows that of an earlier node of this number: after undo, or another workflow, it keeps its elements. */
+function takePlace(node, root) {
+  if (node.graph !== app.canvas.graph) return
+  const old = document.querySelector(`[data-node-id="${node.id}"] .lightquant-status`)
+  if (old && old !== root) old.replaceWith(root)
 }
 
 function lineOf({ text, title, state, isProblem }) {
