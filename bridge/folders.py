@@ -52,7 +52,9 @@ def check_listed(component: str, name: str) -> None:
 
 def name_of(component: str, path: str) -> str:
     """What the dropdowns call a path that full_path gave."""
-    return next((name for name in checkpoint_names(component) if _existing_path(component, name) == path), os.path.basename(path))
+    last = os.path.basename(path)
+    alike = (name for name in checkpoint_names(component) if os.path.basename(name) == last)
+    return next((name for name in alike if _existing_path(component, name) == path), last)
 
 
 def checkpoint_path(component: str, name: str | None, formats: list[str], expert: str | None = None) -> str:

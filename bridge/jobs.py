@@ -62,7 +62,7 @@ class Job:
 
 
 class Jobs:
-    """A queue. tell: is given a job's dictionary when something of it changes, from the thread that works."""
+    """A queue. tell: is given a job's dictionary when something of it changes; it is not to ask the queue in its turn."""
 
     def __init__(self, tell: Callable[[dict], None], clock: Callable[[], float] = time.monotonic):
         self._tell, self._clock = tell, clock
@@ -78,13 +78,13 @@ class Jobs:
                 raise JobError(f"{target} is being written by another job. Wait for it, cancel it, or choose another name.")
             self._jobs[job.id] = job
             said = job.as_dict()
+            self._tell(said)  # before the worker can take it, so that pages are told in the order of what happens
             if self._worker is None:
                 # A daemon, as Python would wait for any other to the end of all jobs; `close` has it stop and clear up.
                 atexit.unregister(self.close)
                 atexit.register(self.close)
                 self._worker = threading.Thread(target=self._run_all, name="lightquant-jobs", daemon=True)
                 self._worker.start()
-        self._tell(said)
         return said
 
     def all(self) -> list[dict]:

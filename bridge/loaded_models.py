@@ -5,6 +5,7 @@ import os
 import comfy.model_management
 import torch
 
+from .memory import loaded_bytes
 from .record import record_of
 
 
@@ -24,7 +25,7 @@ def memory_report() -> dict:
                 "component": record.component,
                 "format": record.format,
                 "bytes": record.weight_bytes,
-                "in_vram": patcher.loaded_size() if patcher.load_device.type != "cpu" else 0,
+                "in_vram": loaded_bytes(patcher) if patcher.load_device.type != "cpu" else 0,
             }
     return {
         "device": comfy.model_management.get_torch_device_name(device),
@@ -34,8 +35,8 @@ def memory_report() -> dict:
     }
 
 
-def machine_gib() -> dict[str, float]:
-    """This machine as the fit calculator takes it: memory in GiB, and of the card where there is one."""
+def machine_gib() -> tuple[float | None, float]:
+    """The memory of the card, None where there is none, and of the machine, in GiB."""
     device = comfy.model_management.get_torch_device()
-    card = {} if device.type == "cpu" else {"vram_gib": comfy.model_management.get_total_memory(device) / 2**30}
-    return {**card, "ram_gib": comfy.model_management.get_total_memory(torch.device("cpu")) / 2**30}
+    vram = None if device.type == "cpu" else comfy.model_management.get_total_memory(device) / 2**30
+    return vram, comfy.model_management.get_total_memory(torch.device("cpu")) / 2**30

@@ -15,7 +15,7 @@ _TEXTS = ("model", "gpu", "scheme")
 
 @answers
 async def ask(request: web.Request) -> dict:
-    """What `lightquant fit` says; VRAM and RAM, in GiB, are this machine's where they are left out."""
+    """What `lightquant fit` says. RAM, and VRAM where no card is named, are this machine's if they are left out; both in GiB."""
     values = request.query
     wish = {name: given for key, (name, kind) in _NUMBERS.items() if (given := number(values, key, kind)) is not None}
     wish.update({name: values[name] for name in _TEXTS if values.get(name)})
@@ -25,7 +25,6 @@ async def ask(request: web.Request) -> dict:
 def _fit(wish: dict) -> dict:
     from ..bridge.loaded_models import machine_gib
     from ..reports.fit import Wish, fit
-    from ..reports.fit.text import to_text
 
-    found = fit(Wish(**{**machine_gib(), **wish}))
-    return {**found.as_dict(), "text": to_text(found)}
+    vram, ram = machine_gib()
+    return fit(Wish(**{"vram_gib": None if "gpu" in wish else vram, "ram_gib": ram, **wish})).as_dict()

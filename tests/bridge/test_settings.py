@@ -7,7 +7,7 @@ import pipeline
 import pytest
 import small_models
 from lightquant.bridge.in_graph import quantize_model
-from lightquant.bridge.kernels_here import make_report
+from lightquant.bridge.kernels_here import last_report, make_report
 from lightquant.bridge.record import record_of
 from lightquant.bridge.settings import PREFERRED_KERNELS, preferred_kernels
 from lightquant.kernels import VARIANTS, registry
@@ -166,5 +166,8 @@ def test_the_reports_say_the_same_of_auto(models, kernels, prefer):
     prefer("triton")
     (row,) = (each for each in make_report(False).auto if each.format == "int8-channel")
     assert (row.scheme, row.why) == ("int8-triton", "int8-triton's product; preferred in the settings")
+    prefer("sgl")
+    assert [each.scheme for each in last_report().auto if each.format == "int8-channel"] == ["int8-sgl"]
+    prefer("triton")
     text = Inspect.execute("diffusion_models/wan_t2v_int8.safetensors", False).args[0]
     assert "int8-triton: int8-triton's product; preferred in the settings" in " ".join(text.split())
