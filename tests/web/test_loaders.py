@@ -40,7 +40,7 @@ def test_the_dropdown_marks_what_runs_and_says_why_and_a_pick_changes_the_status
     reason = next(entry.reason for entry in entries if entry.name == "fp8-vllm")
     assert reason.startswith("fp8-torch runs in its place: ")
     assert "NVIDIA" in reason
-    assert dit.status().splitlines()[2].startswith("Another kernel runs in its place: ")
+    assert "\nfp8-torch · 8.0 MiB VRAM for weights\nAnother kernel runs in its place: " in dit.status()
     dit.pick("fp8-torch")
     dit.wait_for("Runs here: ")
     assert dit.value("scheme") == "fp8-torch"

@@ -115,7 +115,7 @@ def test_a_running_conversion_shows_how_far_it_is_and_can_be_cancelled(panel, op
 
 def test_the_fit_calculator(panel, opened):
     fit = part(panel, "Fit")
-    assert fit.get_by_label("Model").locator("option").count() >= 4
+    expect(fit.get_by_label("Model").locator("option").nth(3)).to_be_attached()
     fit.get_by_label("VRAM").fill("24")
     fit.get_by_role("button", name="Calculate").click()
     expect(fit.get_by_role("region", name="What fits")).to_contain_text("GiB", timeout=20_000)
@@ -198,7 +198,7 @@ def test_typing_in_the_panel_is_no_shortcut_of_comfyuis(panel):
     panel.keyboard.type("rqw")
     panel.keyboard.press("Delete")
     assert panel.evaluate("() => app.graph.nodes.length") == nodes
-    assert convert.get_by_label("File name").input_value().endswith("rqw")
+    assert "rqw" in convert.get_by_label("File name").input_value()
 
 
 def test_the_panel_is_chinese_in_a_chinese_page_and_after_it_is_opened_again(panel, opened, base):

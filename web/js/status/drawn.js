@@ -31,7 +31,7 @@ export function drawnStatus(name, files, open) {
     show(next) {
       lines = next
       fitted = null
-      this.tooltip = [...lines.map(({ text, title }) => title || text), t("status.clickHint")].join("\n")
+      this.tooltip = [...lines.flatMap(({ text, title }) => ([text, title])), t("status.clickHint")].filter(Boolean).join("\n")
     },
     onPointerDown(pointer, node) {
       pointer.onClick = () => open(node)

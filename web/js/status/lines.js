@@ -19,7 +19,7 @@ export function linesOf(choice) {
 function linesOfFile(file, schemes) {
   const facts = [file.format, size(file.bytes), file.model].filter(Boolean).join(" · ")
   const about = [{ text: file.file ?? t("status.noFile") }, { text: facts, title: file.format_note }]
-  return [...about, file.problem ? { text: file.problem.split("\n")[0], title: file.problem, isProblem: true } : kernelLine(file, schemes)]
+  return [...about, file.problem ? { text: file.problem, isProblem: true } : kernelLine(file, schemes)]
 }
 
 function kernelLine({ chosen, weights_vram: vram }, schemes) {
