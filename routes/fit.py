@@ -24,7 +24,7 @@ async def ask(request: web.Request) -> dict:
 
 @answers
 async def models(request: web.Request) -> dict:
-    """What a form to ask begins with: the models that there are figures for, and the memory of this machine and of its card, None where there is none."""
+    """What a form begins with: the models that there are figures for, this machine's memory and its card's (None: no card), in GiB."""
     return await asyncio.to_thread(_models)
 
 

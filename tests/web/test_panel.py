@@ -110,6 +110,7 @@ def test_a_running_conversion_shows_how_far_it_is_and_can_be_cancelled(panel, op
     opened.said.clear()
     panel.evaluate(tell, job | {"state": "cancelled"})
     expect(row).to_contain_text("Cancelled")
+    expect(convert.get_by_role("status")).not_to_have_class(re.compile("problem"))
     assert row.get_by_role("progressbar").count() == 0
 
 

@@ -81,5 +81,5 @@ def test_the_english_of_the_settings_is_the_scripts_own():
 
 def test_the_style_sheet_has_every_class_that_the_scripts_use():
     style = (WEB / "css" / "lightquant.css").read_text(encoding="utf-8")
-    classes = {found for script in SCRIPTS for found in re.findall(r"[\"' ](lightquant-(?!\$)[a-z-]+)", script.read_text(encoding="utf-8"))}
+    classes = {found for script in SCRIPTS for found in re.findall(r"[\"' ](lightquant-(?!\$)[a-z0-9-]+)", script.read_text(encoding="utf-8"))}
     assert {name for name in classes if f".{name}" not in style and f"-{name}" not in style} <= {"lightquant-parts"}
