@@ -1,5 +1,7 @@
 """ComfyUI's own page in headless Chromium: what the browser tests drive, and what they ask it."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -8,8 +10,10 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response
+if TYPE_CHECKING:  # a test file is read where Playwright is not installed, too
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Response
 
 FLAGS = (
     "--headless",
@@ -22,7 +26,7 @@ FLAGS = (
     "--disable-sync",
 )
 SIZE = {"width": 1600, "height": 1000}
-RUN_SECONDS = 120
+COMFYUI = Path(os.environ.get("COMFYUI_PATH", ""))
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SETTINGS = {
     "Comfy.TutorialCompleted": True,
@@ -32,6 +36,12 @@ SETTINGS = {
     "Comfy.InstalledVersion": "1.47.0",
 }
 """What a page starts with: no greeting over the graph, and nothing left to the browser's language."""
+
+
+def release() -> tuple[int, ...]:
+    """The release of the ComfyUI that the tests run in."""
+    version = re.search(r'"([\d.]+)"', (COMFYUI / "comfyui_version.py").read_text(encoding="utf-8"))
+    return tuple(map(int, version[1].split(".")))
 
 
 def chromium() -> str | None:
@@ -51,12 +61,6 @@ def keep_settings(base: Path, **more: object) -> None:
     folder = base / "user" / "default"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "comfy.settings.json").write_text(json.dumps({**SETTINGS, **more}), encoding="utf-8")
-
-
-_ENDED = """async before => {
-  const runs = await (await fetch("/history")).json()
-  return Object.entries(runs).some(([id, run]) => !before.includes(id) && run.status)
-}"""
 
 
 class Window:
@@ -106,11 +110,11 @@ class Window:
         """Queue the graph as the Run button does, wait for its end and give ComfyUI's history of it."""
         before = set(self.get("/history"))
         self.run("Comfy.QueuePrompt")
-        end = time.monotonic() + RUN_SECONDS
-        while not self.page.evaluate(_ENDED, sorted(before)):  # wait_for_function takes the promise of an async function for its answer
-            assert time.monotonic() < end, f"The run did not end within {RUN_SECONDS} s."
-            self.page.wait_for_timeout(300)
-        (run,) = (run for name, run in self.get("/history").items() if name not in before)
+        end = time.monotonic() + 120
+        while not (new := [run for name, run in self.get("/history").items() if name not in before and run.get("status")]):
+            assert time.monotonic() < end, f"the graph did not run to its end: {self.problems()}"
+            self.page.wait_for_timeout(200)
+        (run,) = new
         return run
 
     def get(self, path: str) -> dict:

@@ -12,7 +12,7 @@ let known = "en"
 /** The language that texts are in: "zh" for Chinese of any kind, else "en". */
 export const language = () => known
 
-/** The text of a key, such as "status.searching", with its {fields} filled in. */
+/** The text of a key, such as "status.asking", with its {fields} filled in. */
 export function t(key, fields = {}) {
   const [area, name] = key.split(".")
   const text = texts[area]?.[name] ?? key

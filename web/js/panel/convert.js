@@ -6,7 +6,7 @@ import { allJobs, cancel, convert, isOver, onJob } from "../jobs.js"
 import { size, duration } from "../sizes.js"
 import { ask } from "../server.js"
 import { t } from "../text.js"
-import { checkpointFields, saying, tell, working } from "./parts.js"
+import { checkpointFields, say, saying, tell, working } from "./parts.js"
 
 const STATES = {
   waiting: "convert.waiting",
@@ -65,7 +65,7 @@ function jobList(said) {
   allJobs().then((known) => known.forEach((job) => show(job, true)), tell(said))
   onJob((job) => {
     show(job)
-    if (isOver(job)) said.textContent = `${job.target}: ${t(STATES[job.state])}`
+    if (isOver(job)) say(said, `${job.target}: ${t(STATES[job.state])}`, job.state === "failed")
   })
   return { list, show }
 }

@@ -5,7 +5,7 @@ import { element } from "../dom.js"
 import { filesOf } from "../loaders.js"
 import { ask } from "../server.js"
 import { size } from "../sizes.js"
-import { t } from "../text.js"
+import { onLanguage, t } from "../text.js"
 import { choices, onChoice } from "../watch.js"
 
 const WAIT = 500
@@ -25,6 +25,7 @@ export const refreshMemory = debounced(refresh, WAIT)
 export function startMemory() {
   for (const event of FINISHED) api.addEventListener(event, refreshMemory)
   onChoice(refreshMemory)
+  onLanguage(draw)
 }
 
 async function refresh() {

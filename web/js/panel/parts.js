@@ -36,10 +36,9 @@ export function checkpointFields() {
 export function working(text, said, work) {
   const made = button(text, async () => {
     made.disabled = true
-    said.className = "lightquant-said"
-    said.textContent = t("panel.working")
+    say(said, t("panel.working"))
     try {
-      said.textContent = (await work()) ?? ""
+      say(said, (await work()) ?? "")
     } catch (problem) {
       tell(said)(problem)
     }
@@ -52,11 +51,14 @@ export function working(text, said, work) {
 /** The place where a part tells what happened; screen readers read what is put there. */
 export const saying = () => element("p", { class: "lightquant-said", role: "status" })
 
-/** What tells of a problem at the place that `saying` gave. */
-export const tell = (said) => (problem) => {
-  said.classList.add("lightquant-problem")
-  said.textContent = problem.message
+/** Tells something at the place that `saying` gave. */
+export function say(said, text, isProblem = false) {
+  said.classList.toggle("lightquant-problem", isProblem)
+  said.textContent = text
 }
+
+/** What tells of a problem at the place that `saying` gave. */
+export const tell = (said) => (problem) => say(said, problem.message, true)
 
 /**
  * A report of the server's: its text, its picture where there is one, and a button to see both larger than the panel is.

@@ -3,7 +3,7 @@
 import { app } from "../host.js"
 import { STATES } from "../states.js"
 import { t } from "../text.js"
-import { LINES_A_FILE } from "./lines.js"
+import { ROWS_A_FILE } from "./lines.js"
 
 const LINE = 16
 const PAD = 6
@@ -18,7 +18,7 @@ const MORE_WIDTH = 18
  * files: how many the loader takes.
  */
 export function drawnStatus(name, files, open) {
-  const height = LINES_A_FILE * files * LINE + 2 * PAD
+  const height = ROWS_A_FILE * files * LINE + 2 * PAD
   let lines = []
   let fitted = null
   return {
@@ -31,7 +31,7 @@ export function drawnStatus(name, files, open) {
     show(next) {
       lines = next
       fitted = null
-      this.tooltip = [...lines.map(({ text, title }) => title || text), t("status.clickHint")].join("\n")
+      this.tooltip = [...lines.flatMap(({ text, title }) => ([text, title])), t("status.clickHint")].filter(Boolean).join("\n")
     },
     onPointerDown(pointer, node) {
       pointer.onClick = () => open(node)
@@ -44,9 +44,9 @@ export function drawnStatus(name, files, open) {
       context.fill()
       if (isSmall) return
       context.font = FONT
-      if (fitted?.width !== width) fitted = { width, texts: fitAll(context, lines, width - 2 * (SIDE + PAD)) }
-      fitted.texts.forEach((text, index) => {
-        context.fillStyle = colourOf(lines[index])
+      if (fitted?.width !== width) fitted = { width, rows: rowsOf(context, lines, width - 2 * (SIDE + PAD)) }
+      fitted.rows.forEach(([text, line], index) => {
+        context.fillStyle = colourOf(line)
         context.fillText(text, SIDE + PAD, y + PAD + LINE * (index + 0.75))
       })
       context.fillStyle = LiteGraph.WIDGET_SECONDARY_TEXT_COLOR
@@ -57,19 +57,32 @@ export function drawnStatus(name, files, open) {
 
 const textOf = ({ text, state }) => (state ? `${STATES[state].mark} ${text}` : text)
 
-/** The texts of the lines as they fit; the first leaves room for the sign that there is more. */
-const fitAll = (context, lines, width) => lines.map((line, index) => fit(context, textOf(line), index ? width : width - MORE_WIDTH))
+/** The rows of the lines, as [text, line], each as much as the width has room for; the first leaves room for the sign that there is more. */
+function rowsOf(context, lines, width) {
+  return lines.flatMap((line, index) => {
+    const room = index ? width : width - MORE_WIDTH
+    const rows = []
+    let rest = textOf(line)
+    for (let left = line.rows ?? 1; left > 0 && rest; left--) {
+      const length = fitting(context, rest, room)
+      const end = length < rest.length && left > 1 ? rest.lastIndexOf(" ", length) + 1 || length : length
+      rows.push([left === 1 && end < rest.length ? rest.slice(0, Math.max(0, end - 1)) + ELLIPSIS : rest.slice(0, end), line])
+      rest = rest.slice(end)
+    }
+    return rows
+  })
+}
 
-/** The text, or as much of it as the width has room for. */
-function fit(context, text, width) {
-  if (context.measureText(text).width <= width) return text
+/** How many characters of the text the width has room for. */
+function fitting(context, text, width) {
+  if (context.measureText(text).width <= width) return text.length
   let [low, high] = [0, text.length]
   while (high - low > 1) {
     const middle = (low + high) >> 1
-    if (context.measureText(text.slice(0, middle) + ELLIPSIS).width <= width) low = middle
+    if (context.measureText(text.slice(0, middle)).width <= width) low = middle
     else high = middle
   }
-  return text.slice(0, low) + ELLIPSIS
+  return low
 }
 
 const colours = new Map()

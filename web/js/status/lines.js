@@ -5,11 +5,11 @@ import { size } from "../sizes.js"
 import { STATES } from "../states.js"
 import { t } from "../text.js"
 
-/** How many lines there are for each file. */
-export const LINES_A_FILE = 3
+/** How many rows there are for each file. */
+export const ROWS_A_FILE = 3
 
 /**
- * The lines of a choice, or of null while there is none: {text, title: more about it, state: one of STATES or none, isProblem}.
+ * The lines of a choice, or of null while there is none: {text, title: more about it, state: one of STATES or none, rows: how many it may take, isProblem}.
  * A pair's are those of one file below those of the other.
  */
 export function linesOf(choice) {
@@ -17,9 +17,10 @@ export function linesOf(choice) {
 }
 
 function linesOfFile(file, schemes) {
+  const name = { text: file.file ?? t("status.noFile") }
+  if (file.problem) return [name, { text: file.problem, rows: 2, isProblem: true }]
   const facts = [file.format, size(file.bytes), file.model].filter(Boolean).join(" · ")
-  const about = [{ text: file.file ?? t("status.noFile") }, { text: facts, title: file.format_note }]
-  return [...about, file.problem ? { text: file.problem.split("\n")[0], title: file.problem, isProblem: true } : kernelLine(file, schemes)]
+  return [name, { text: facts, title: file.format_note }, kernelLine(file, schemes)]
 }
 
 function kernelLine({ chosen, weights_vram: vram }, schemes) {
