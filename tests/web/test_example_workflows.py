@@ -3,10 +3,13 @@
 import itertools
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import comfy_page
 import demo_base
 import pytest
+from demo_server import running_server
 from workflows.catalogue import WORKFLOWS
 from workflows.files import FILES
 from workflows.written import API_FOLDER, PAGE_FOLDER
@@ -14,6 +17,8 @@ from workflows.written import API_FOLDER, PAGE_FOLDER
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAMES = list(WORKFLOWS)
 PICTURE = {"width": 1600, "height": 900}
+SETTINGS = {"LiteGraph.Canvas.MinFontSizeForLOD": 0, "Comfy.Graph.CanvasMenu": False, "Comfy.Minimap.Visible": False}
+"""For the pictures: text at every size, and nothing over the graph."""
 
 MEASURED = """() => app.graph.nodes.map(node => ({
   id: node.id, type: node.type, box: Array.from(node.boundingRect), errors: node.has_errors || false,
@@ -46,27 +51,25 @@ SHRUNK = """() => {
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
+def base(chromium, tmp_path_factory) -> Path:
     """In place of the other tests' folder: one that holds everything the workflows name, under its published name."""
     import workflow_models
-    from comfy_page import keep_settings
 
     folder = tmp_path_factory.mktemp("workflows") / "comfyui"
     demo_base.make_base(folder, [])
     workflow_models.fill(folder)
-    keep_settings(folder, **{"LiteGraph.Canvas.MinFontSizeForLOD": 0, "Comfy.Graph.CanvasMenu": False, "Comfy.Minimap.Visible": False})
+    comfy_page.keep_settings(folder, **SETTINGS)
     return folder
 
 
 @pytest.fixture(scope="module")
-def window(browser, server):
-    """In place of the other tests' page: one for all workflows, which replace each other in it."""
-    from comfy_page import Window
-
-    opened = Window(browser, server.address)
-    opened.open()
-    yield opened
-    opened.close()
+def window(browser, base) -> Iterator[comfy_page.Window]:
+    """In place of the other tests' page: one for all workflows, which replace each other in it, with a server of its own."""
+    with running_server(comfy_page.COMFYUI, base, base / "log", demo_base.arguments(base, {}, on_cpu=True)) as server:
+        opened = comfy_page.Window(browser, server.address)
+        opened.open()
+        yield opened
+        opened.close()
 
 
 @pytest.fixture
