@@ -10,8 +10,13 @@ ANY_MODEL = (io.Model, io.Clip, io.ClipVision)
 """The types of what can be quantized."""
 
 
+PAGE = {"lightquant": {"routes": 1}}
+"""Tells the page (web/js/server.js) that this server has its routes. It is read from disk, so it may be newer than a server that runs for long."""
+
+
 def scheme() -> io.Combo.Input:
-    return io.Combo.Input("scheme", options=[AUTO, *SCHEMES], default=AUTO, tooltip="auto: the fastest kernel for this GPU and file.")
+    tooltip = "auto: the fastest kernel for this GPU and file."
+    return io.Combo.Input("scheme", options=[AUTO, *SCHEMES], default=AUTO, tooltip=tooltip, extra_dict=PAGE)
 
 
 def found(name: str, options: list[str], tooltip: str) -> io.Combo.Input:

@@ -100,7 +100,7 @@ class LoadT5(_Loader):
             folders.tokenizer_names(),
             "umt5's sentencepiece model. find it: from the checkpoint, from google/umt5-xxl beside it, or from another text encoder file.",
         )
-        return cls._schema("LightQuantLoadT5", "Load Quantized T5", what, io.Clip.Output(), tokenizer)
+        return cls._schema("LightQuantLoadT5", "Load Quantized T5 (Text Encoder)", what, io.Clip.Output(), tokenizer)
 
 
 class LoadCLIP(_Loader):
@@ -109,4 +109,4 @@ class LoadCLIP(_Loader):
     @classmethod
     def define_schema(cls) -> io.Schema:
         what = "Loads the quantized CLIP vision encoder of Wan in LightX2V's files as a CLIP_VISION."
-        return cls._schema("LightQuantLoadCLIP", "Load Quantized CLIP", what, io.ClipVision.Output())
+        return cls._schema("LightQuantLoadCLIP", "Load Quantized CLIP Vision", what, io.ClipVision.Output())

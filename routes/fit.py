@@ -1,4 +1,4 @@
-"""/lightquant/fit: what fits a card."""
+"""/lightquant/fit: what fits a card; /lightquant/fit/models: what can be asked about."""
 
 import asyncio
 
@@ -20,6 +20,20 @@ async def ask(request: web.Request) -> dict:
     wish = {name: given for key, (name, kind) in _NUMBERS.items() if (given := number(values, key, kind)) is not None}
     wish.update({name: values[name] for name in _TEXTS if values.get(name)})
     return await asyncio.to_thread(_fit, wish)
+
+
+@answers
+async def models(request: web.Request) -> dict:
+    """What a form begins with: the models that there are figures for, this machine's memory and its card's (None: no card), in GiB."""
+    return await asyncio.to_thread(_models)
+
+
+def _models() -> dict:
+    from ..bridge.loaded_models import machine_gib
+    from ..reports.fit.models import MODELS
+
+    vram, ram = machine_gib()
+    return {"models": [{"name": model.name, "title": model.title} for model in MODELS.values()], "vram": vram, "ram": ram}
 
 
 def _fit(wish: dict) -> dict:

@@ -9,6 +9,7 @@ ROUTES = (
     ("GET", "memory", memory.ask),
     ("POST", "inspect", inspect.make),
     ("GET", "fit", fit.ask),
+    ("GET", "fit/models", fit.models),
     ("GET", "jobs", jobs.list_all),
     ("GET", "jobs/{id}", jobs.ask),
     ("POST", "jobs", jobs.start),

@@ -30,6 +30,12 @@ def test_schema(models, node):
     assert [output.io_type for output in schema.outputs] == [{LoadDiT: "MODEL", LoadT5: "CLIP", LoadCLIP: "CLIP_VISION"}[node]]
 
 
+def test_the_names_tell_the_two_clips_apart():
+    names = {node.define_schema().outputs[0].io_type: node.define_schema().display_name for node in NODES}
+    assert names["CLIP"] == "Load Quantized T5 (Text Encoder)"
+    assert names["CLIP_VISION"] == "Load Quantized CLIP Vision"
+
+
 def test_the_node_says_what_it_took(models, caplog):
     caplog.set_level("INFO")
     output = LoadDiT.execute(**{**pipeline.INPUTS, "checkpoint": "wan_t2v_fp8.safetensors", "scheme": "fp8-sgl"})

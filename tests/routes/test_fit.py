@@ -29,6 +29,14 @@ def test_what_is_left_out_is_this_machines(ask):
         assert (status, "Give the VRAM in GiB" in answer["error"]) == (400, True)
 
 
+def test_a_form_begins_with_the_models_and_this_machine(ask):
+    vram, ram = machine_gib()
+    status, answer = ask("GET", "fit/models")
+    assert (status, answer["vram"], answer["ram"]) == (200, vram, ram)
+    for model in answer["models"]:
+        assert ask("GET", "fit", params={"vram": "48", "model": model["name"]})[1]["model"] == model["title"]
+
+
 @pytest.mark.parametrize(
     ("query", "said"),
     [
