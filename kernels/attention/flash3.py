@@ -20,8 +20,6 @@ from ..vllm import VLLM
 from .contract import LAYOUT, Call, dense, fake_attention
 from .foreign import ForeignAttention
 
-NAME = "flash-attention-3"
-
 FLASH3 = Package(
     "FlashAttention-3", ("flash-attn-3", "flash_attn_3"), "flash_attn_interface", {}, "it comes with vllm, or is built from the folder hopper of "
     "github.com/Dao-AILab/flash-attention", linux_only=True,
@@ -77,7 +75,7 @@ def _begins(each: torch.Tensor) -> torch.Tensor:
 
 
 class _Flash3(ForeignAttention):
-    name = NAME
+    name = "flash-attention-3"
 
     def runs_on(self, device: torch.device) -> Verdict:
         return nvidia(device, (9, 0), (9, 0), but="FlashAttention-3 is written for Hopper")
