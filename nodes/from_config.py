@@ -7,6 +7,7 @@ from ..bridge.status import show
 from ..loaders.config import TASKS
 from . import inputs
 from .fingerprint import fingerprint
+from .language import in_language
 
 NONE = "none"
 
@@ -43,12 +44,13 @@ class FromConfig(io.ComfyNode):
         )
 
     @classmethod
+    @in_language
     def execute(cls, config: str, model_folder: str, task: str, missing_kernel: str) -> io.NodeOutput:
         from ..bridge.from_config import open_plan, plan_of
 
         opened = open_plan(plan_of(config, _chosen(model_folder), task), missing_kernel == inputs.SUBSTITUTE)
-        show(opened.text, cls.hidden and cls.hidden.unique_id)
-        return io.NodeOutput(*opened, ui=ui.PreviewText(opened.text))
+        text = show(opened.text, cls.hidden and cls.hidden.unique_id)
+        return io.NodeOutput(*opened._replace(text=text), ui=ui.PreviewText(text))
 
     @classmethod
     def fingerprint_inputs(cls, config: str, model_folder: str, task: str, missing_kernel: str) -> str:

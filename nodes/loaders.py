@@ -11,6 +11,7 @@ from ..loaders.storage import paths_of
 from ..schemes import formats_of
 from . import inputs
 from .fingerprint import fingerprint
+from .language import in_language
 
 
 class _Loader(io.ComfyNode):
@@ -54,12 +55,12 @@ class _Loader(io.ComfyNode):
         )
 
     @classmethod
+    @in_language
     def execute(cls, **values: str) -> io.NodeOutput:
         from ..bridge.load import load, summary
 
         loaded = load(cls._request(**values))
-        text = summary(loaded.record)
-        show(text, cls.hidden and cls.hidden.unique_id)
+        text = show(summary(loaded.record), cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(loaded.model, ui=ui.PreviewText(text))
 
     @classmethod

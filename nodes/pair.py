@@ -12,6 +12,7 @@ from ..loaders.wan_folder import HIGH, LOW
 from ..schemes import formats_of
 from . import inputs
 from .fingerprint import fingerprint
+from .language import in_language
 
 
 class LoadDiTPair(io.ComfyNode):
@@ -43,6 +44,7 @@ class LoadDiTPair(io.ComfyNode):
         return [Request("dit", path, scheme, dtype, may_substitute=missing_kernel == inputs.SUBSTITUTE) for path in (high, low)]
 
     @classmethod
+    @in_language
     def execute(cls, **values: str) -> io.NodeOutput:
         from ..bridge.load import load, summary
         from ..offload.partner import make_pair
@@ -50,8 +52,7 @@ class LoadDiTPair(io.ComfyNode):
         high, low = (load(request) for request in cls._requests(**values))
         make_pair(high.patcher, low.patcher, paths_of(low.record.file))
         text = f"high noise: {summary(high.record)}\n\nlow noise: {summary(low.record)}"
-        show(text, cls.hidden and cls.hidden.unique_id)
-        return io.NodeOutput(high.model, low.model, ui=ui.PreviewText(text))
+        return io.NodeOutput(high.model, low.model, ui=ui.PreviewText(show(text, cls.hidden and cls.hidden.unique_id)))
 
     @classmethod
     def fingerprint_inputs(cls, **values: str) -> str:

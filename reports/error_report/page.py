@@ -37,7 +37,7 @@ def _heading(report: ErrorReport) -> Markup:
     ]
     alarm = [element("p", RANDOM, class_="alarm", role="note")] if report.random else []
     title = title_of(report).partition(":")[0]
-    against = element("p", against_of(report), f". Made by LightQuant {__version__}.", class_="faint")
+    against = element("p", f"{against_of(report)}. Made by LightQuant {__version__}.", class_="faint")
     return element("header", element("h1", title), sides, against, alarm, [element("p", note) for note in report.notes])
 
 
@@ -180,7 +180,7 @@ def _about(layer: LayerError) -> str:
 
 
 def _named(layers: Iterable[LayerError]) -> str:
-    return ", ".join(f"{layer.layer} with {ERROR.text(layer)}" for layer in layers)
+    return ", ".join(f"{layer.layer} ({ERROR.text(layer)})" for layer in layers)
 
 
 def _extremes(report: ErrorReport) -> str:
