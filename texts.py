@@ -15,7 +15,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from typing import NamedTuple
@@ -26,19 +26,24 @@ LANGUAGES = (ENGLISH, "zh")
 _FIELD = re.compile(r"\{(\d+)\}")
 _GAP = re.compile(r"( {2,})")
 """Between the columns of a table."""
-_JOINS = {f"{{0}}{separator}{{1}}" for separator in (", ", "; ", ": ", ". ", " and ", " or ")}
-"""How any two texts are joined; the full stop belongs to the first. They say nothing by themselves, and stay where neither is translated."""
+_SEPARATORS = (", ", "; ", ": ", ". ", " and ", " or ")
+"""What any two texts are joined by; the full stop belongs to the first. They say nothing by themselves, and stay where neither text is translated."""
 
 _WINDOW = 8
 """So many pieces of a joined text are tried as one, which may hold the separator itself."""
-_SPLITS = 200
+_MOST_SPLITS = 50
 """So many ways to find a template's fields in a text are tried."""
+_MOST_READINGS = 20_000
+"""So many parts of a text are looked at, half a second's work; what is left by then stays as it is."""
+
+_TORN, _JOIN = 0.5, 0.1
+"""What a field that ends in the middle of something, and a join, take from what a reading explains: of two alike, the simpler is right."""
 
 
 class Reading(NamedTuple):
-    """covered: how many characters of a text are a template's own words; said: the text in the other language."""
+    """explains: how many characters of a text are a template's own, less what speaks against the reading; said: the text in the other language."""
 
-    covered: int
+    explains: float
     said: str
 
 
@@ -56,7 +61,7 @@ class _Template(NamedTuple):
     @property
     def says_something(self) -> bool:
         """Whether a longer text with it in it is worth taking apart: not for a single word, which may be anybody's."""
-        return len(self.literals) > 1 or " " in self.literals[0]
+        return len(self.literals) > 1 or " " in self.literals[0] or self.literals[0] == self.foreign
 
     def fields_in(self, text: str) -> Iterator[Sequence[str]]:
         """Each way in which the text may be this template."""
@@ -67,89 +72,96 @@ class _Template(NamedTuple):
 
 
 class Catalogue:
-    """The translations of one language. messages: English template -> translation."""
+    """The translations of one language. messages: English template -> translation; joins are there too, "{0}; {1}"."""
 
-    def __init__(self, messages: dict[str, str]):
-        self._exact = {english: foreign for english, foreign in messages.items() if not _FIELD.search(english)}
-        templates = {english: _Template(tuple(_FIELD.split(english)[::2]), foreign) for english, foreign in messages.items()}
-        self._joins = [templates.pop(join) for join in _JOINS & templates.keys()]
-        self._templates = sorted((each for each in templates.values() if each.says_something), key=lambda each: -each.weight)
+    def __init__(self, messages: Mapping[str, str]):
+        self.joins = {separator: messages[join] for separator in _SEPARATORS if (join := f"{{0}}{separator}{{1}}") in messages}
+        self.exact = {english: foreign for english, foreign in messages.items() if not _FIELD.search(english)}
+        joins = {f"{{0}}{separator}{{1}}" for separator in _SEPARATORS}
+        templates = (_Template(tuple(_FIELD.split(english)[::2]), messages[english]) for english in messages.keys() - joins)
+        self.templates = sorted((each for each in templates if each.says_something), key=lambda each: (-each.weight, each.literals))
 
     def translate(self, text: str) -> str:
         """The text in this language, its lines and columns kept."""
-        known: dict[tuple[str, bool], Reading] = {}
-        whole = self._read(text, self._templates, known)
-        lines = [self._line(line, known) for line in text.split("\n")]
-        by_line = Reading(sum(line.covered for line in lines), "\n".join(line.said for line in lines))
-        return max(whole, by_line, key=lambda reading: reading.covered).said
+        reader = _Reader(self)
+        whole = reader.read(text, self.templates)
+        lines = [reader.line(line) for line in text.split("\n")]
+        by_line = Reading(sum(line.explains for line in lines), "\n".join(line.said for line in lines))
+        return max(whole, by_line, key=_explains).said
 
-    def _line(self, line: str, known: dict) -> Reading:
+
+class _Reader:
+    """Reads one text, each part of it once."""
+
+    def __init__(self, catalogue: Catalogue):
+        self._catalogue = catalogue
+        self._known: dict[tuple[str, bool], Reading] = {}
+
+    def line(self, line: str) -> Reading:
         """A line, its columns one by one: each begins where it began, unless what is before it has become too wide."""
-        covered, said, owed = 0, "", 0
+        explains, said, owed = 0.0, "", 0
         for number, part in enumerate(_GAP.split(line)):
             if number % 2:
                 gap = max(2, len(part) + owed)
                 owed += len(part) - gap
                 said += " " * gap
                 continue
-            reading = self._read(part, self._templates, known)
-            covered, said, owed = covered + reading.covered, said + reading.said, owed + _width(part) - _width(reading.said)
-        return Reading(covered, said.rstrip() if line.endswith(" ") else said)
+            reading = self.read(part, self._catalogue.templates)
+            explains, said, owed = explains + reading.explains, said + reading.said, owed + _width(part) - _width(reading.said)
+        return Reading(explains, said.rstrip() if line.endswith(" ") else said)
 
-    def _read(self, text: str, among: Sequence[_Template], known: dict, alone: bool = True) -> Reading:
-        """The reading that covers most. among: templates that may be in it; alone: whether it is no piece of a list, where a word may be a name."""
-        key = (text, alone)
-        if key in known:
-            return known[key]
-        best = Reading(0, text)
-        exact = self._exact.get(text)
+    def read(self, text: str, among: Sequence[_Template], alone: bool = True) -> Reading:
+        """The best reading of a text. among: templates that may be in it; alone: whether it is no piece of a list, where a word may be a name."""
+        known = self._known.get((text, alone))
+        if known is not None or len(self._known) >= _MOST_READINGS:
+            return known or Reading(0, text)
+        best = self._known[text, alone] = Reading(0, text)
+        exact = self._catalogue.exact.get(text)
         if exact is not None and (alone or " " in text or exact == text):
             best = Reading(len(text), exact)
         among = [template for template in among if all(literal in text for literal in template.literals)]
         if any(template.weight for template in among):
-            for reading in self._readings(text, among, known):
-                best = max(best, reading, key=lambda reading: reading.covered)
-        known[key] = best
+            best = max((best, *self._by_template(text, among), *self._by_join(text, among)), key=_explains)
+        self._known[text, alone] = best
         return best
 
-    def _readings(self, text: str, among: Sequence[_Template], known: dict) -> Iterator[Reading]:
+    def _by_template(self, text: str, among: Sequence[_Template]) -> Iterator[Reading]:
         for template in among:
-            # Of two ways that explain as much, the one that keeps brackets together: "model (1).safetensors" is a name.
-            for fields in sorted(islice(template.fields_in(text), _SPLITS), key=lambda fields: sum(map(_is_torn, fields))):
-                parts = [self._read(field, among, known, template.weight > 0) for field in fields]
-                covered = sum(part.covered for part in parts)
-                if template.weight or covered:
-                    yield Reading(template.weight + covered, _filled(template.foreign, [part.said for part in parts]))
-        if "\n" not in text:
-            for join in self._joins:
-                pieces = text.split(join.literals[1])
-                if len(pieces) > 1:
-                    yield self._joined(pieces, join, among, known)
+            for fields in islice(template.fields_in(text), _MOST_SPLITS):
+                parts = [self.read(field, among, template.weight > 0) for field in fields]
+                explains = sum(part.explains for part in parts)
+                if template.weight or explains > 0:
+                    yield Reading(
+                        template.weight + explains - _TORN * sum(map(_is_torn, fields, parts)),
+                        _filled(template.foreign, [part.said for part in parts]),
+                    )
 
-    def _joined(self, pieces: Sequence[str], join: _Template, among: Sequence[_Template], known: dict) -> Reading:
-        """What is joined, from its end: at each piece, so many of the next are read as one as cover most."""
-        separator = join.literals[1]
-        best = [Reading(0, "")] * (len(pieces) + 1)
+    def _by_join(self, text: str, among: Sequence[_Template]) -> Iterator[Reading]:
+        for separator in self._catalogue.joins if "\n" not in text else ():
+            pieces = text.split(separator)
+            if len(pieces) > 1:
+                yield self._joined(pieces, separator, among)
+
+    def _joined(self, pieces: Sequence[str], separator: str, among: Sequence[_Template]) -> Reading:
+        """What is joined, from its end: of its next pieces, so many are read as one as explain most."""
+        rests = [Reading(0, "")] * (len(pieces) + 1)
         for first in reversed(range(len(pieces))):
-            for end in range(first + 1, min(first + _WINDOW, len(pieces)) + 1):
-                text = separator.join(pieces[first:end])
-                if first == 0 and end == len(pieces):
-                    continue
-                if separator[0] == "." and end < len(pieces):
-                    text += "."
-                one, rest = self._read(text, among, known, alone=False), best[end]
-                if best[first].said and one.covered + rest.covered <= best[first].covered:
-                    continue
-                best[first] = Reading(one.covered + rest.covered, one.said if end == len(pieces) else self._between(one, rest, join))
-        return best[0]
+            ends = range(first + 1, min(first + _WINDOW, len(pieces)) + 1)
+            rests[first] = max(
+                (self._first(pieces[first:end], rests[end], separator, among) for end in ends if end - first < len(pieces)), key=_explains
+            )
+        return rests[0]
 
-    @staticmethod
-    def _between(one: Reading, rest: Reading, join: _Template) -> str:
-        """Two pieces with what joins them, in the language of either if that has been translated."""
-        separator = join.literals[1]
-        if one.covered or rest.covered:
-            return _filled(join.foreign, [one.said, rest.said])
-        return one.said + (separator[1:] if separator[0] == "." else separator) + rest.said
+    def _first(self, pieces: Sequence[str], rest: Reading, separator: str, among: Sequence[_Template]) -> Reading:
+        """Some pieces read as one, and the rest behind them."""
+        text = separator.join(pieces)
+        if not rest.said:
+            return self.read(text, among, alone=False)
+        stop = separator[0] if separator[0] == "." else ""
+        one = self.read(text + stop, among, alone=False)
+        if one.explains <= 0 and rest.explains <= 0:
+            return Reading(0, one.said + separator.removeprefix(stop) + rest.said)
+        return Reading(one.explains + rest.explains - _JOIN, _filled(self._catalogue.joins[separator], [one.said, rest.said]))
 
 
 @cache
@@ -196,8 +208,14 @@ def _between(text: str, literals: Sequence[str]) -> Iterator[tuple[str, ...]]:
         at = text.find(literal, at + 1) if at < len(text) else -1
 
 
-def _is_torn(field: str) -> bool:
-    """Whether a bracket in it has no other half."""
+def _explains(reading: Reading) -> float:
+    return reading.explains
+
+
+def _is_torn(field: str, reading: Reading) -> bool:
+    """Whether a sentence or a clause ends within it, or a bracket has no other half, as where "model (1).pth" is taken apart."""
+    if ". " in field or (reading.explains <= 0 and ("; " in field or ": " in field)):
+        return True
     while field != (field := re.sub(r"\([^()]*\)", "", field)):
         pass
     return "(" in field or ")" in field

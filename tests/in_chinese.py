@@ -7,6 +7,8 @@ from functools import cache
 from lightquant.texts import translate
 from source_texts import FIELD, REPOSITORY
 
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
 _FEWEST_WORDS = 3
 """Of a piece that is nobody else's."""
 

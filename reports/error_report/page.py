@@ -128,7 +128,8 @@ def _joined(sides: Sequence[Iterable[LayerError | Total]]) -> list[Row]:
 def _table(about: str, of: str, rows: Sequence[Row], columns: Sequence[tuple[str, Figure]], sortable: str | None = None) -> Markup:
     """columns: the side's letter and the figure, the sides in the order of the rows' entries."""
     order = list(dict.fromkeys(letter for letter, _ in columns))
-    heads = [element("th", of or "name", scope="col")] + [element("th", f"{letter} {figure.name}".strip(), scope="col") for letter, figure in columns]
+    heads = [element("th", of or "name", scope="col")]
+    heads += [element("th", [element("span", letter), " "] if letter else [], figure.name, scope="col") for letter, figure in columns]
     body = []
     for name, sides in rows:
         cells = [_cell(sides[order.index(letter)], figure) for letter, figure in columns]

@@ -15,7 +15,7 @@ def translated(page: str, language: str) -> str:
     """The page in one of the languages of texts.py."""
 
     def say(found: re.Match) -> str:
-        return escape(translate(unescape(found[0]), language))
+        return re.sub(r"\S(.*\S)?", lambda text: escape(translate(unescape(text[0]), language)), found[0], flags=re.DOTALL)
 
     def piece(found: re.Match) -> str:
         if found["text"]:
