@@ -4,6 +4,8 @@ import copy
 
 from comfy_execution.graph_utils import ExecutionBlocker
 
+from .language import in_users_language
+
 
 def clone_of(model):
     """A clone of a MODEL, CLIP or CLIP_VISION."""
@@ -20,5 +22,5 @@ def patcher_of(model):
 
 
 def blocker(why: str) -> ExecutionBlocker:
-    """What goes out of an output that has nothing: whoever uses it gets the reason."""
-    return ExecutionBlocker(why)
+    """What goes out of an output that has nothing: whoever uses it gets the reason, in the user's language."""
+    return ExecutionBlocker(in_users_language(why))

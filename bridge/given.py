@@ -71,7 +71,7 @@ def _is_vit_h(module: torch.nn.Module) -> bool:
 def check_float(given: Given) -> None:
     """Raise ConvertError where a model is quantized already, by this pack or otherwise."""
     record = record_of(given.patcher)
-    found = f"{record.format}, from {record.file}" if record else _foreign(given.weights)
+    found = f"{record.format}, {record.file}" if record else _foreign(given.weights)
     if found:
         raise ConvertError(f"This {given.kind} is quantized already ({found}). Load the float model and quantize that.")
 

@@ -85,7 +85,7 @@ def summary(record: ModelRecord) -> str:
     else:
         lines += [f"why {use.kernel} for the {use.layers} layers of {use.format}: {use.why}" for use in record.kernels]
     if record.tokenizer:
-        lines.append(f"tokenizer {record.tokenizer}")
+        lines.append(f"tokenizer: {record.tokenizer}")
     if any(".affine_norm" in key for key in record.float_tensors):
         lines.append("exported by LightCompress with factors in its weights: a LoRA that was made for the float model does not fit them")
     return "\n".join(lines)

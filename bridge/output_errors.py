@@ -104,7 +104,7 @@ def _counterpart(reference: torch.nn.Module, name: str, shape: tuple[int, int]) 
     except AttributeError:
         found = None
     if found != shape:
-        what = f"one of {list(found)}" if found else "none"
+        what = f"one of the shapes {list(found)}" if found else "none"
         raise ReportError(
             f"The reference is of another kind than the model: for {name} of {list(shape)} it has {what}. Connect the float model of the same kind."
         )

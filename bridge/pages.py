@@ -12,6 +12,7 @@ from PIL import Image
 from ..errors import ReportError
 from ..reports.error_report.files import PAGE, save
 from ..reports.error_report.report import ErrorReport
+from .language import language
 
 FOLDER = "lightquant"
 """In ComfyUI's output folder."""
@@ -25,7 +26,7 @@ def save_page(report: ErrorReport) -> str:
     except OSError as problem:
         raise ReportError(f"The report can't be written to {output} ({problem.strerror or problem}). Make the folder writable.") from problem
     path = os.path.join(folder, f"{name}_{number:05}_{PAGE}")
-    save(report, [path])
+    save(report, [path], language())
     return path
 
 

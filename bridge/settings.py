@@ -14,6 +14,9 @@ from ..schemes import called
 
 ALLOW_DOWNLOAD, PREFERRED_KERNELS = "LightQuant.AllowDownload", "LightQuant.PreferredKernels"
 
+_LOCALES = ("Comfy.Locale", "LightQuant.Locale")
+"""ComfyUI's own, which it keeps once the user has picked a language; and what web/js/language.js has seen the page in otherwise."""
+
 _FILE = "comfy.settings.json"
 
 log = logging.getLogger(__name__)
@@ -27,6 +30,11 @@ def has_one_user() -> bool:
 def is_on(setting: str) -> bool:
     """Whether the user has turned a setting on; off where it is unset."""
     return _value(setting) is True
+
+
+def locale() -> str:
+    """What ComfyUI calls the language of its page: en, zh, zh-TW; "" where nothing says it."""
+    return next((found for found in map(_value, _LOCALES) if found and isinstance(found, str)), "")
 
 
 def preferred_kernels() -> tuple[str, ...]:

@@ -2,14 +2,18 @@
 
 import sys
 
+from .language import in_users_language
+
 
 def prompt_server():
     """ComfyUI's PromptServer, or None where no server runs (tests, scripts)."""
     return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
 
 
-def show(text: str, node_id: str | None) -> None:
-    """Show the text under the node's widgets; without a server there is nobody to show it to."""
+def show(text: str, node_id: str | None) -> str:
+    """Show the text under the node's widgets, in the user's language, in which it is returned; without a server there is nobody to show it to."""
+    text = in_users_language(text)
     server = prompt_server()
     if server is not None and node_id is not None:
         server.send_progress_text(text, node_id)
+    return text

@@ -3,12 +3,12 @@
 import argparse
 import json
 import os
-import sys
 
 from ..errors import ConfigError
 from ..loaders import config
 from ..loaders.config_plan import Places, locate
 from ..loaders.config_text import as_json, describe
+from .output import say, tell
 
 HELP = "say which models a LightX2V configuration describes, where they lie, and what becomes of each of its keys"
 
@@ -26,9 +26,12 @@ def run(options: argparse.Namespace) -> int:
     folder = os.path.abspath(options.model_path)
     configuration = config.read(options.file, options.task, folder)
     plan = locate(configuration, Places(folder, lambda path: True, lambda kind, name: _named(folder, name)))
-    print(json.dumps(as_json(plan), indent=1, ensure_ascii=False) if options.json else describe(plan))
+    if options.json:
+        print(json.dumps(as_json(plan), indent=1, ensure_ascii=False))
+    else:
+        say(describe(plan))
     for refusal in configuration.refused:
-        print(f"lightquant: {refusal}", file=sys.stderr)
+        tell(f"lightquant: {refusal}")
     return 1 if configuration.refused else 0
 
 

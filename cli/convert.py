@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections import Counter
 from collections.abc import Mapping
 
@@ -25,6 +24,7 @@ from ..loaders.scaled import bare_name
 from ..reports.error_report.collect import Collector
 from ..reports.error_report.files import paths_for, save
 from ..reports.error_report.text import to_text
+from .output import LANGUAGE, say, tell
 from .progress import Bar
 from .report import report_name
 
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     rename = rename_for(options.names, [bare_name(key) for key in source.headers])
     plan = plan_of(options.source, source.headers, settings, name, lambda key: rename(bare_name(key)))
     loras = _loras(options, {output.key: tuple(source.headers[output.source].shape) for output in plan.outputs})
-    print(describe(plan, options.target, size_of(source, plan, loras)))
+    say(describe(plan, options.target, size_of(source, plan, loras)))
     reports = paths_for(options.report, report_name(options.target)) if options.report else []
     if options.dry_run:
         check_target(plan, options.target, options.force)
@@ -76,15 +76,15 @@ def run(options: argparse.Namespace) -> int:
     try:
         convert(source, plan, options.target, loras, options.force, lambda done, total: bar("converting", done, total), collector or nobody)
     except KeyboardInterrupt:
-        print(f"lightquant: interrupted. Nothing of {options.target} was written.", file=sys.stderr)
+        tell(f"lightquant: interrupted. Nothing of {options.target} was written.")
         return 130
     finally:
         bar.close()
-    print(f"wrote {options.target}")
+    say(f"wrote {options.target}")
     if collector:
-        print(to_text(collector.report()))
-        save(collector.report(), reports)
-        print("\n".join(f"wrote {path}" for path in reports))
+        say(to_text(collector.report()))
+        save(collector.report(), reports, LANGUAGE.get())
+        say("\n".join(f"wrote {path}" for path in reports))
     return 0
 
 

@@ -7,6 +7,7 @@ from ..reports.kernels import Progress, kernel_report, to_json
 from ..reports.kernels_text import to_text
 from .comfyui import add_comfyui, version
 from .device import add_device, device_of
+from .output import in_language
 
 HELP = "check every kernel on this machine: versions, what runs, why the rest doesn't, and what would install it; paste it into a bug report"
 
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     progress = _line() if sys.stderr.isatty() else None
     report = kernel_report(device_of(options), version(options.comfyui), options.recheck, progress)
-    print(to_json(report) if options.json else to_text(report))
+    print(to_json(report) if options.json else to_text(report, in_language))
     return 0
 
 

@@ -1,12 +1,12 @@
 """`lightquant download`: LightX2V's published files, listed, and fetched by name."""
 
 import argparse
-import sys
 
 from ..formats import FORMATS
 from ..loaders.catalogue import CATALOGUE, FOLDER, Published, folder_for, published
 from ..loaders.download import DOWNLOADING, Plan, download, plan, readable
 from .comfyui import add_comfyui, model_folders
+from .output import say, tell
 from .progress import Bar
 
 HELP = "list what LightX2V publishes, or fetch one of it: resumed where it was cut off, and checked against the hub's checksum"
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         else:
             print(download(wanted, folder, options.endpoint, options.force, step))
     except KeyboardInterrupt:
-        print(f"lightquant: interrupted. What came of {wanted.name} is kept: run it again and it goes on from there.", file=sys.stderr)
+        tell(f"lightquant: interrupted. What came of {wanted.name} is kept: run it again and it goes on from there.")
         return 130
     finally:
         bar.close()
@@ -62,8 +62,8 @@ def _comfyui_folder(wanted: Published, comfyui: str | None) -> str:
 
 
 def _describe(wanted: Published, todo: Plan) -> None:
-    print(f"{wanted.repository}: {wanted.name}, {readable(todo.total)} in {len(todo.parts)} file(s), to {todo.path}")
+    say(f"{wanted.repository}: {wanted.name}, {readable(todo.total)} in {len(todo.parts)} file(s), to {todo.path}")
     for part in todo.parts:
         left = "there already" if part.there else f"{readable(part.received)} received" if part.received else "to fetch"
-        print(f"  {part.remote.path}  {readable(part.remote.size)}  {part.remote.checksum}  {left}")
-    print(f"{readable(todo.missing)} to fetch, {readable(todo.free)} free; nothing was fetched")
+        say(f"  {part.remote.path}  {readable(part.remote.size)}  {part.remote.checksum}  {left}")
+    say(f"{readable(todo.missing)} to fetch, {readable(todo.free)} free; nothing was fetched")

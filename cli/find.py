@@ -15,6 +15,7 @@ from ..loaders.storage import fold_parts
 from ..loaders.wan_folder import HIGH, LIGHTX2V, LOW
 from ..schemes import AUTO, SCHEMES, formats_of
 from .comfyui import add_comfyui, model_folders
+from .output import say
 
 HELP = "list the checkpoints in ComfyUI's folders, and say which one each loader would take by itself"
 
@@ -33,12 +34,12 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(found, indent=1))
         return 0
     for name, about in found.items():
-        print(f"{COMPONENTS[name].title}, in {', '.join(about['folders']) or 'no folder'}:")
+        say(f"{COMPONENTS[name].title}, in {', '.join(about['folders']) or 'no folder'}:")
         for each in about["checkpoints"]:
             expert = f", {each['expert']}-noise expert" if each["expert"] else ""
-            print(f"  {each['path']}  {each['format'] or 'not quantized'}{expert}")
+            say(f"  {each['path']}  {each['format'] or 'not quantized'}{expert}")
         for what, answer in about["taken"].items():
-            print(f"  {what}: {answer}")
+            say(f"  {what}: {answer}")
     return 0
 
 

@@ -12,6 +12,7 @@ from ..reports.inspect import Inspection, inspect
 from ..reports.picture import draw
 from ..reports.text import to_text
 from .device import add_device, device_of
+from .output import say, tell
 
 HELP = "say what a file or folder is: model, size, format, precision of the layers, and which schemes run it here"
 
@@ -32,12 +33,12 @@ def run(options: argparse.Namespace) -> int:
         try:
             report = _inspect(path, device, options.data)
         except LightQuantError as problem:
-            print(problem, file=sys.stderr)
+            tell(str(problem))
             failed = True
             continue
         reports.append(report)
         if not options.json:
-            print(to_text(report))
+            say(to_text(report))
     if options.json:
         print(json.dumps([report.as_dict() for report in reports], indent=1, allow_nan=False))
     if options.picture and reports:

@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import sys
 from fractions import Fraction
 
 from ..convert.names import ORIGINAL, rename_for
@@ -14,6 +13,7 @@ from ..loaders.download import readable
 from ..loaders.scaled import bare_name
 from ..reports.sensitivity import Asked, Sensitivity
 from ..reports.sensitivity_text import to_text
+from .output import say, tell
 from .progress import Bar
 
 HELP = "pick the format of each layer, or float, so that the file fits a size at the least error; the recipe is for lightquant convert"
@@ -49,20 +49,20 @@ def run(options: argparse.Namespace) -> int:
     budget = budget_of(options.budget, sensitivity.float_bytes)
     sensitivity.check(budget)
     whole = readable(sensitivity.float_bytes)
-    print(f"{options.source}: {sensitivity.component}, {whole} with every layer float, to fit {readable(budget)} ({budget} bytes)", flush=True)
+    say(f"{options.source}: {sensitivity.component}, {whole} with every layer float, to fit {readable(budget)} ({budget} bytes)")
     bar = Bar()
     try:
         sensitivity.measure(lambda done, total: bar("measuring", done, total))
     except KeyboardInterrupt:
-        print("lightquant: interrupted. No recipe was written.", file=sys.stderr)
+        tell("lightquant: interrupted. No recipe was written.")
         return 130
     finally:
         bar.close()
     planned = sensitivity.plan(budget)
-    print(to_text(planned, budget))
+    say(to_text(planned, budget))
     if options.out:
         write(planned.recipe, options.out, options.force)
-        print(f"wrote {options.out}; next: lightquant convert {options.source} OUT --recipe {options.out}")
+        say(f"wrote {options.out}; next: lightquant convert {options.source} OUT --recipe {options.out}")
     return 0
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 
 from ..errors import ReportError
 from ..reports.error_report.compare import compare
@@ -10,6 +9,7 @@ from ..reports.error_report.files import paths_for, save
 from ..reports.error_report.report import to_json
 from ..reports.error_report.text import to_text
 from .device import add_device, device_of
+from .output import LANGUAGE, say, tell
 from .progress import Bar
 
 HELP = "say what quantizing cost: the error of each layer against the float model or another checkpoint, as text, JSON and a page with plots"
@@ -34,14 +34,17 @@ def run(options: argparse.Namespace) -> int:
     try:
         report = compare(options.paths, options.against, device_of(options), options.random, lambda done, total: bar("comparing", done, total))
     except KeyboardInterrupt:
-        print("lightquant: interrupted.", file=sys.stderr)
+        tell("lightquant: interrupted.")
         return 130
     finally:
         bar.close()
-    print(to_json(report) if options.json else to_text(report))
-    save(report, paths)
+    if options.json:
+        print(to_json(report))
+    else:
+        say(to_text(report))
+    save(report, paths, LANGUAGE.get())
     for path in paths:
-        print(f"wrote {path}", file=sys.stderr)
+        tell(f"wrote {path}")
     return 0
 
 

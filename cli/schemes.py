@@ -4,8 +4,10 @@ import argparse
 import json
 
 from ..kernels import report
+from ..reports.text import table
 from ..schemes import SCHEMES
 from .device import add_device, device_of
+from .output import say
 
 HELP = "list the schemes and say for each whether it runs on this machine, and why"
 
@@ -20,8 +22,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({name: {"format": SCHEMES[name].format, "runs": runs, "why": why} for name, (runs, why) in verdicts.items()}, indent=1))
         return 0
+    rows: list[tuple[str, ...]] = []
     for name, (runs, why) in verdicts.items():
-        print(f"{name:18} {SCHEMES[name].format:13} {'yes' if runs else 'no ':3}  {why}")
-        if not runs:
-            print(f"{'':37} hardware: {SCHEMES[name].runs_on}")
+        rows += [(name, SCHEMES[name].format, "yes" if runs else "no", why)] + ([] if runs else [("", "", "", f"hardware: {SCHEMES[name].runs_on}")])
+    say("\n".join(table(rows)))
     return 0

@@ -162,7 +162,7 @@ def _fastest(format_name: str, device: torch.device, checking: bool) -> Selectio
     for place, (name, kernel, reason) in enumerate(_in_turn(order.schemes, device, checking), 1):
         if kernel is not None and (place == len(order.schemes) or not isinstance(kernel, Expanded)):
             faster = [other for other in refused if other != name]
-            return Selection(kernel, _fallback(format_name), f"auto: {reason}{_passed_over(order, faster)}")
+            return Selection(kernel, _fallback(format_name), "; ".join(filter(None, (f"auto: {reason}", _passed_over(order, faster)))))
         refused[name] = f"{name} can't run here: {reason}"
     raise KernelError(f"No kernel for {format_name} runs on {device}: {'; '.join(refused.values())}. Load a file of another format.")
 
@@ -171,7 +171,7 @@ def _passed_over(order: Order, faster: Sequence[str]) -> str:
     """What `auto` says of the order it followed; `lightquant doctor` has the reasons of each."""
     if len(order.schemes) == 1:
         return ""
-    return f"; faster ones can't run here: {', '.join(faster)} ({order.basis})" if faster else f"; first in the order of speed, {order.basis}"
+    return f"faster ones can't run here: {', '.join(faster)} ({order.basis})" if faster else f"first in the order of speed, {order.basis}"
 
 
 def _fallback(format_name: str) -> Kernel:

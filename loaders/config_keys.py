@@ -38,7 +38,7 @@ class Entry(NamedTuple):
 
 
 _STEPS = "steps of KSampler"
-_LATENT = "of the node that makes the latent: WanImageToVideo, EmptyHunyuanLatentVideo"
+_LATENT = "an input of the node that makes the latent: WanImageToVideo, EmptyHunyuanLatentVideo"
 _MEMORY = "ComfyUI moves models and their layers between RAM and VRAM by what is free, and needs no setting for it"
 _ENCODER_MEMORY = "ComfyUI takes it out of VRAM once it is needed for something else"
 _DISK = "with dynamic VRAM ComfyUI streams weights from the file as they are needed"
@@ -65,9 +65,9 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (ELSEWHERE, _STEPS, ("infer_steps",)),
     (ELSEWHERE, "shift of ModelSamplingSD3, between the MODEL and KSampler", ("sample_shift",)),
     (ELSEWHERE, "the seed of KSampler", ("seed",)),
-    (ELSEWHERE, f"length {_LATENT}", ("target_video_length", "num_frames")),
-    (ELSEWHERE, f"height {_LATENT}", ("target_height",)),
-    (ELSEWHERE, f"width {_LATENT}", ("target_width",)),
+    (ELSEWHERE, f"length, {_LATENT}", ("target_video_length", "num_frames")),
+    (ELSEWHERE, f"height, {_LATENT}", ("target_height",)),
+    (ELSEWHERE, f"width, {_LATENT}", ("target_width",)),
     (ELSEWHERE, "fps of CreateVideo", ("fps", "target_fps")),
     (ELSEWHERE, "the picture of Load Image", ("image_path",)),
     (ELSEWHERE, _SIZE, ("resize_mode", "max_area", "aspect_ratio", "auto_target_shape")),

@@ -6,6 +6,7 @@ from ..bridge.clones import clone_of
 from ..bridge.status import show
 from ..schemes import ATTENTIONS, AUTO, COMFYUI
 from . import inputs
+from .language import in_language
 
 
 class Attention(io.ComfyNode):
@@ -40,11 +41,12 @@ class Attention(io.ComfyNode):
         )
 
     @classmethod
+    @in_language
     def execute(cls, model, attention: str, missing_kernel: str) -> io.NodeOutput:
         from ..attention.apply import attend
 
         node_id = cls.hidden and cls.hidden.unique_id
         clone = clone_of(model)
         text = attend(clone, attention, lambda used: show(f"{text}\n{used}", node_id), missing_kernel == inputs.SUBSTITUTE)
-        show(text, node_id)
+        text = show(text, node_id)
         return io.NodeOutput(clone, ui=ui.PreviewText(text))

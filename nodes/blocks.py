@@ -4,6 +4,7 @@ from comfy_api.latest import io, ui
 
 from ..bridge.status import show
 from ..fusion.modes import AUTO, MODES
+from .language import in_language
 
 
 class Blocks(io.ComfyNode):
@@ -32,10 +33,10 @@ class Blocks(io.ComfyNode):
         )
 
     @classmethod
+    @in_language
     def execute(cls, model, mode: str) -> io.NodeOutput:
         from ..fusion.apply import compute_blocks
 
         clone = model.clone()
-        text = compute_blocks(clone, mode)
-        show(text, cls.hidden and cls.hidden.unique_id)
+        text = show(compute_blocks(clone, mode), cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(clone, ui=ui.PreviewText(text))

@@ -4,6 +4,7 @@ from comfy_api.latest import io, ui
 
 from ..bridge.samplers import SAMPLERS, SCHEDULERS
 from . import inputs
+from .language import in_language
 from .report import given, outputs
 
 
@@ -38,6 +39,7 @@ class Compare(io.ComfyNode):
         )
 
     @classmethod
+    @in_language
     def execute(cls, model, reference, latent_image: dict, random: bool, **run) -> io.NodeOutput:
         from ..bridge.comparing import Run, compare_models
 

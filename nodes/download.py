@@ -7,6 +7,7 @@ from comfy_api.latest import io, ui
 from ..bridge import download
 from ..bridge.status import show
 from ..loaders.catalogue import CATALOGUE
+from .language import in_language
 
 
 class Download(io.ComfyNode):
@@ -28,6 +29,7 @@ class Download(io.ComfyNode):
         )
 
     @classmethod
+    @in_language
     def execute(cls, name: str) -> io.NodeOutput:
         path = download.fetch(name)
         show(path, cls.hidden and cls.hidden.unique_id)

@@ -9,6 +9,7 @@ from ..loaders.config import TASKS
 from ..schemes import AUTO
 from . import inputs
 from .fingerprint import fingerprint
+from .language import in_language
 
 NONE = "none"
 
@@ -46,6 +47,7 @@ class FromConfig(io.ComfyNode):
         )
 
     @classmethod
+    @in_language
     def execute(cls, config: str, model_folder: str, task: str, missing_kernel: str, attention: str = AUTO) -> io.NodeOutput:
         from ..attention.apply import attend
         from ..bridge.from_config import open_plan, plan_of
@@ -57,7 +59,7 @@ class FromConfig(io.ComfyNode):
             lines = attend(model, attention, lambda used, name=name: show(f"{text}\n{name}: {used}", node_id))
             said.append(f"{name}: {lines}")
         text = "\n".join([opened.text, *said])
-        show(text, node_id)
+        text = show(text, node_id)
         return io.NodeOutput(*opened[:-1], text, ui=ui.PreviewText(text))
 
     @classmethod

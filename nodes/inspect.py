@@ -6,6 +6,7 @@ from ..bridge import checkpoints
 from ..bridge.settings import preferred_kernels
 from ..bridge.status import show
 from .fingerprint import fingerprint
+from .language import in_language
 
 
 class Inspect(io.ComfyNode):
@@ -34,14 +35,14 @@ class Inspect(io.ComfyNode):
         )
 
     @classmethod
+    @in_language
     def execute(cls, checkpoint: str, data: bool) -> io.NodeOutput:
         from ..bridge.inspecting import inspect_checkpoint, picture_of
         from ..reports.inspect import to_json
         from ..reports.text import to_text
 
         inspection = inspect_checkpoint(checkpoint, data)
-        text = to_text(inspection)
-        show(text, cls.hidden and cls.hidden.unique_id)
+        text = show(to_text(inspection), cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(text, to_json(inspection), picture_of(inspection), ui=ui.PreviewText(text))
 
     @classmethod

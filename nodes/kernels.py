@@ -4,7 +4,9 @@ import time
 
 from comfy_api.latest import io, ui
 
+from ..bridge.language import in_users_language
 from ..bridge.status import show
+from .language import in_language
 
 
 class Kernels(io.ComfyNode):
@@ -32,14 +34,14 @@ class Kernels(io.ComfyNode):
         )
 
     @classmethod
+    @in_language
     def execute(cls, recheck: bool) -> io.NodeOutput:
         from ..bridge.kernels_here import make_report_in_a_node
         from ..reports.kernels import to_json
         from ..reports.kernels_text import to_text
 
         report = make_report_in_a_node(recheck)
-        text = to_text(report)
-        show(text, cls.hidden and cls.hidden.unique_id)
+        text = show(to_text(report, in_users_language), cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(text, to_json(report), ui=ui.PreviewText(text))
 
     @classmethod

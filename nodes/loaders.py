@@ -11,6 +11,7 @@ from ..loaders.storage import paths_of
 from ..schemes import AUTO
 from . import inputs
 from .fingerprint import fingerprint
+from .language import in_language
 
 
 class _Loader(io.ComfyNode):
@@ -43,12 +44,12 @@ class _Loader(io.ComfyNode):
         )
 
     @classmethod
+    @in_language
     def execute(cls, **values: str) -> io.NodeOutput:
         from ..bridge.load import load, summary
 
         loaded = load(requested(cls.component, **values))
-        text = summary(loaded.record)
-        show(text, cls.hidden and cls.hidden.unique_id)
+        text = show(summary(loaded.record), cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(loaded.model, ui=ui.PreviewText(text))
 
     @classmethod
@@ -72,6 +73,7 @@ class LoadDiT(_Loader):
         return cls._schema("LightQuantLoadDiT", "Load Quantized DiT", what, io.Model.Output(), inputs.attention())
 
     @classmethod
+    @in_language
     def execute(cls, attention: str = AUTO, **values: str) -> io.NodeOutput:
         from ..attention.apply import attend
         from ..bridge.load import load, summary
@@ -80,7 +82,7 @@ class LoadDiT(_Loader):
         loaded = load(requested(cls.component, **values))
         said = attend(loaded.patcher, attention, lambda used: show(f"{text}\n{used}", node_id))
         text = f"{summary(loaded.record)}\n{said}"
-        show(text, node_id)
+        text = show(text, node_id)
         return io.NodeOutput(loaded.model, ui=ui.PreviewText(text))
 
     @classmethod

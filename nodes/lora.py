@@ -6,6 +6,7 @@ from ..bridge.lora_folder import lora_names, lora_path
 from ..bridge.status import show
 from ..lora.modes import BESIDE, MODES
 from .fingerprint import fingerprint
+from .language import in_language
 
 
 class LoRA(io.ComfyNode):
@@ -38,12 +39,13 @@ class LoRA(io.ComfyNode):
         )
 
     @classmethod
+    @in_language
     def execute(cls, model, lora: str, strength: float, mode: str) -> io.NodeOutput:
         from ..lora.apply import add_lora
 
         applied = add_lora(model, lora_path(lora), strength, mode)
-        show(applied.text, cls.hidden and cls.hidden.unique_id)
-        return io.NodeOutput(applied.model, ui=ui.PreviewText(applied.text))
+        text = show(applied.text, cls.hidden and cls.hidden.unique_id)
+        return io.NodeOutput(applied.model, ui=ui.PreviewText(text))
 
     @classmethod
     def fingerprint_inputs(cls, lora: str, strength: float, mode: str, **_) -> str:

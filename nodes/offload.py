@@ -6,6 +6,7 @@ from ..bridge.clones import blocker, clone_of, patcher_of
 from ..bridge.status import show
 from ..errors import OffloadError
 from ..offload.settings import BLOCK, GRANULARITIES, Settings
+from .language import in_language
 
 
 class Offload(io.ComfyNode):
@@ -63,6 +64,7 @@ class Offload(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
+    @in_language
     def execute(
         cls, granularity: str, vram: float, keep: float, pinned: bool, pinned_limit: float, from_disk: bool, chunk_rows: int,
         model=None, clip=None, clip_vision=None,
@@ -81,7 +83,6 @@ class Offload(io.ComfyNode):
                 continue
             outputs.append(clone_of(each))
             plan = offload(patcher_of(outputs[-1]), settings, lambda used, name=name: show(f"{name} {used}", node_id))
-            lines.append(f"{name} {plan}")
-        text = "\n".join(lines)
-        show(text, node_id)
+            lines.append(f"{name}: {plan}")
+        text = show("\n".join(lines), node_id)
         return io.NodeOutput(*outputs, ui=ui.PreviewText(text))

@@ -10,6 +10,7 @@ from ..loaders.storage import paths_of
 from ..schemes import AUTO
 from . import inputs
 from .fingerprint import fingerprint
+from .language import in_language
 
 
 class LoadDiTPair(io.ComfyNode):
@@ -37,6 +38,7 @@ class LoadDiTPair(io.ComfyNode):
         )
 
     @classmethod
+    @in_language
     def execute(cls, attention: str = AUTO, **values: str) -> io.NodeOutput:
         from ..attention.apply import attend
         from ..bridge.load import load, summary
@@ -50,7 +52,7 @@ class LoadDiTPair(io.ComfyNode):
             said = attend(expert.patcher, attention, lambda used, name=name: show(f"{text}\n\n{name}: {used}", node_id))
             lines.append(f"{name}: {summary(expert.record)}\n{said}")
         text = "\n\n".join(lines)
-        show(text, node_id)
+        text = show(text, node_id)
         return io.NodeOutput(high.model, low.model, ui=ui.PreviewText(text))
 
     @classmethod

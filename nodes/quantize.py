@@ -8,6 +8,7 @@ from ..formats import ABSMAX, MSE
 from ..schemes import SCHEMES
 from . import inputs
 from .fingerprint import fingerprint
+from .language import in_language
 
 
 class Quantize(io.ComfyNode):
@@ -43,13 +44,13 @@ class Quantize(io.ComfyNode):
         )
 
     @classmethod
+    @in_language
     def execute(cls, model: object, scheme: str, missing_kernel: str, scale: str) -> io.NodeOutput:
         from ..bridge.in_graph import quantize_model
         from ..bridge.load import summary
 
         quantized = quantize_model(model, scheme, scale, missing_kernel == inputs.SUBSTITUTE)
-        text = summary(quantized.record)
-        show(text, cls.hidden and cls.hidden.unique_id)
+        text = show(summary(quantized.record), cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(quantized.model, ui=ui.PreviewText(text))
 
     @classmethod

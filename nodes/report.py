@@ -10,6 +10,7 @@ from ..bridge import checkpoints
 from ..bridge.status import show
 from . import inputs
 from .fingerprint import fingerprint
+from .language import in_language
 
 if TYPE_CHECKING:
     from ..reports.error_report.report import ErrorReport
@@ -30,8 +31,7 @@ def given(report: ErrorReport, node_id: str | None) -> tuple[str, tuple]:
     from ..reports.error_report.text import to_text
 
     page = save_page(report)
-    text = f"{to_text(report)}\npage: {page}"
-    show(text, node_id)
+    text = show(f"{to_text(report)}\npage: {page}", node_id)
     return text, (text, to_json(report), as_image(draw(report)), page)
 
 
@@ -60,6 +60,7 @@ class Report(io.ComfyNode):
         )
 
     @classmethod
+    @in_language
     def execute(cls, checkpoint: str, against: str, second: str, random: bool) -> io.NodeOutput:
         from ..bridge.reporting import report_on
 

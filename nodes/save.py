@@ -5,6 +5,7 @@ from comfy_api.latest import io, ui
 from ..bridge.status import show
 from ..convert.settings import LAYOUTS, LIGHTX2V, READERS, SINGLE
 from . import inputs
+from .language import in_language
 
 
 class Save(io.ComfyNode):
@@ -39,9 +40,9 @@ class Save(io.ComfyNode):
         )
 
     @classmethod
+    @in_language
     def execute(cls, model: object, filename: str, layout: str, bake: bool, overwrite: bool, **more: str) -> io.NodeOutput:
         from ..bridge.saving import Target, save
 
         path, text = save(model, Target(filename, layout, more["for"], bake, overwrite))
-        show(text, cls.hidden and cls.hidden.unique_id)
-        return io.NodeOutput(path, ui=ui.PreviewText(text))
+        return io.NodeOutput(path, ui=ui.PreviewText(show(text, cls.hidden and cls.hidden.unique_id)))

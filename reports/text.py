@@ -66,7 +66,7 @@ def _layers(layers: Sequence[Layer]) -> Iterator[tuple[str, ...]]:
     for role, *_ in rows:
         ways[role] = ways.get(role, 0) + 1
     for (role, shape, precision), found in sorted(rows.items(), key=lambda row: ("*" in row[0][0], natural(row[0][0]))):
-        where = f"in {_ranges(int(layer.block.rsplit('.', 1)[1]) for layer in found if layer.block)}" if ways[role] > 1 else ""
+        where = f"blocks {_ranges(int(layer.block.rsplit('.', 1)[1]) for layer in found if layer.block)}" if ways[role] > 1 else ""
         yield role, f"{len(found)} x" if "*" in role else "", f"[{', '.join(map(str, shape))}]", precision, where
 
 
@@ -96,7 +96,7 @@ def _data(data: DataReport | None) -> list[str]:
         return [*lines, "nothing suspicious"]
     kinds = Counter(each.what for each in data.findings)
     lines.append(f"suspicious: {', '.join(f'{what} in {count} tensors' for what, count in kinds.most_common())}")
-    found = table((each.tensor, f"{each.count} of {each.of}", each.what, _first(each.first, each.count)) for each in data.findings)
+    found = table((each.tensor, f"{each.count} / {each.of}", each.what, _first(each.first, each.count)) for each in data.findings)
     return lines + _first_of(found, _MOST_FINDINGS)
 
 

@@ -1,4 +1,4 @@
-"""How a handler is asked and answers: with JSON, errors too."""
+"""How a handler is asked and answers: with JSON, errors too, its texts in the language that the query's `lang` names."""
 
 import functools
 import json
@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from ..errors import CheckpointError, ConvertError, DiscoveryError, FitError, JobError, ReportError, SchemeError
+from ..texts import language_of, translate, translate_all
 
 Handler = Callable[[web.Request], Awaitable[dict]]
 
@@ -24,15 +25,18 @@ def answers(handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]
 
     @functools.wraps(handler)
     async def answer(request: web.Request) -> web.Response:
+        say = functools.partial(translate, language=language_of(request.query.get("lang", "")))
         try:
-            return web.json_response(await handler(request))
-        except web.HTTPException:
+            return web.json_response(translate_all(await handler(request), say))
+        except web.HTTPException as refusal:
+            if refusal.content_type == JSON:
+                refusal.text = json.dumps(translate_all(json.loads(refusal.text), say))
             raise
         except ASKED_FOR as problem:
-            raise refused(web.HTTPBadRequest, str(problem)) from problem
+            raise refused(web.HTTPBadRequest, say(str(problem))) from problem
         except Exception as problem:  # a page can't show a traceback; the log has it
             log.exception("LightQuant can't answer %s %s", request.method, request.path)
-            raise refused(web.HTTPInternalServerError, str(problem) or type(problem).__name__) from problem
+            raise refused(web.HTTPInternalServerError, say(str(problem)) or type(problem).__name__) from problem
 
     return answer
 

@@ -49,6 +49,25 @@ def nothing_remembered(tmp_path_factory, monkeypatch):
     monkeypatch.setattr(remembered, "_here", {})
 
 
+@pytest.fixture(autouse=True)
+def readable_in_chinese(monkeypatch):
+    """Whatever errors a test provokes, and whatever a node shows in it, can be read in Chinese to the last word of the pack's own."""
+    from in_chinese import left_over
+    from lightquant import errors
+
+    seen = set()
+
+    def note(error: Exception, *args: object) -> None:
+        seen.update(map(str, args))
+
+    monkeypatch.setattr(errors.LightQuantError, "__init__", note, raising=False)
+    status = sys.modules.get("lightquant.bridge.status")
+    if status:
+        monkeypatch.setattr(status, "in_users_language", lambda text: seen.add(text) or text)
+    yield
+    assert {text: left for text in seen if (left := left_over(text))} == {}
+
+
 @pytest.fixture(scope="session")
 def device():
     """Where this machine computes."""

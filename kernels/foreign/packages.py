@@ -55,7 +55,7 @@ class Found(NamedTuple):
 
     @property
     def described(self) -> str:
-        return f"{self.module} {self.version or 'of unknown version'} in {self.folder}"
+        return f"{self.module} {self.version or 'of unknown version'} ({self.folder})"
 
 
 TORCH = Package("torch", ("torch",), "torch", {})

@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable
 
 from ...errors import ReportError
+from ...texts import ENGLISH, translate
+from ..page.translated import translated
 from .page import to_html
 from .picture import draw
 from .report import ErrorReport, to_json
@@ -11,13 +13,13 @@ from .text import to_text
 
 PAGE, JSON = ".html", ".json"
 
-_WRITERS: dict[str, Callable[[ErrorReport, str], None]] = {
-    PAGE: lambda report, path: _write_text(to_html(report), path),
-    JSON: lambda report, path: _write_text(to_json(report) + "\n", path),
-    ".txt": lambda report, path: _write_text(to_text(report) + "\n", path),
-    ".png": lambda report, path: draw(report).save(path, "PNG"),
+_WRITERS: dict[str, Callable[[ErrorReport, str, str], None]] = {
+    PAGE: lambda report, path, language: _write_text(translated(to_html(report), language), path),
+    JSON: lambda report, path, language: _write_text(to_json(report) + "\n", path),
+    ".txt": lambda report, path, language: _write_text(translate(to_text(report), language) + "\n", path),
+    ".png": lambda report, path, language: draw(report).save(path, "PNG"),
 }
-"""End of a name -> what writes such a file."""
+"""End of a name -> what writes such a file in a language; JSON is for programs, and the picture's letters are Latin only."""
 
 _PARTIAL = ".partial"
 
@@ -39,11 +41,14 @@ def paths_for(place: str, name: str) -> list[str]:
     return paths
 
 
-def save(report: ErrorReport, paths: list[str]) -> None:
-    """Write the report into files from paths_for; a file that is there is replaced once the new one is whole. Raises ReportError."""
+def save(report: ErrorReport, paths: list[str], language: str = ENGLISH) -> None:
+    """Write the report into files from paths_for, in one of the languages of texts.py. Raises ReportError.
+
+    A file that is there is replaced once the new one is whole.
+    """
     for path in paths:
         try:
-            _WRITERS[os.path.splitext(path)[1].lower()](report, path + _PARTIAL)
+            _WRITERS[os.path.splitext(path)[1].lower()](report, path + _PARTIAL, language)
             os.replace(path + _PARTIAL, path)
         except OSError as problem:
             raise ReportError(f"The report can't be written to {path} ({problem.strerror or problem}). Choose another place.") from problem

@@ -37,7 +37,7 @@ def _heading(report: ErrorReport) -> Markup:
     ]
     alarm = [element("p", RANDOM, class_="alarm", role="note")] if report.random else []
     title = title_of(report).partition(":")[0]
-    against = element("p", against_of(report), f". Made by LightQuant {__version__}.", class_="faint")
+    against = element("p", f"{against_of(report)}. Made by LightQuant {__version__}.", class_="faint")
     return element("header", element("h1", title), sides, against, alarm, [element("p", note) for note in report.notes])
 
 
@@ -128,7 +128,8 @@ def _joined(sides: Sequence[Iterable[LayerError | Total]]) -> list[Row]:
 def _table(about: str, of: str, rows: Sequence[Row], columns: Sequence[tuple[str, Figure]], sortable: str | None = None) -> Markup:
     """columns: the side's letter and the figure, the sides in the order of the rows' entries."""
     order = list(dict.fromkeys(letter for letter, _ in columns))
-    heads = [element("th", of or "name", scope="col")] + [element("th", f"{letter} {figure.name}".strip(), scope="col") for letter, figure in columns]
+    heads = [element("th", of or "name", scope="col")]
+    heads += [element("th", [element("span", letter), " "] if letter else [], figure.name, scope="col") for letter, figure in columns]
     body = []
     for name, sides in rows:
         cells = [_cell(sides[order.index(letter)], figure) for letter, figure in columns]
@@ -180,7 +181,7 @@ def _about(layer: LayerError) -> str:
 
 
 def _named(layers: Iterable[LayerError]) -> str:
-    return ", ".join(f"{layer.layer} with {ERROR.text(layer)}" for layer in layers)
+    return ", ".join(f"{layer.layer} ({ERROR.text(layer)})" for layer in layers)
 
 
 def _extremes(report: ErrorReport) -> str:

@@ -1,5 +1,6 @@
-"""LightX2V's model folders among ComfyUI's."""
+"""LightX2V's model folders among ComfyUI's, and a user whose ComfyUI is Chinese."""
 
+import json
 import shutil
 
 import pytest
@@ -38,3 +39,18 @@ def experts(wan):
         tensors = small_models.quantized(small_models.dit(seed=seed), "dit", "int8-channel")
         small_models.save(tensors, wan / f"{expert}_noise_model" / "diffusion_pytorch_model.safetensors")
     return wan
+
+
+@pytest.fixture
+def chinese(tmp_path, monkeypatch, models):
+    """ComfyUI's settings are those of a Chinese user, whom the nodes show their texts in the test too; returns their file."""
+    import folder_paths
+    from lightquant.bridge import language, settings, status
+
+    monkeypatch.setattr(folder_paths, "get_user_directory", lambda: str(tmp_path / "user"))
+    monkeypatch.setattr(folder_paths, "output_directory", str(tmp_path / "output"))
+    monkeypatch.setattr(status, "in_users_language", language.in_users_language)
+    file = tmp_path / "user" / "default" / "comfy.settings.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"Comfy.Locale": "zh", settings.ALLOW_DOWNLOAD: True}), encoding="utf-8")
+    return file
