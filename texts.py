@@ -111,7 +111,7 @@ class _Reader:
         return Reading(explains, said.rstrip() if line.endswith(" ") else said)
 
     def read(self, text: str, among: Sequence[_Template], alone: bool = True) -> Reading:
-        """The best reading of a text. among: templates that may be in it; alone: whether it is no piece of a list, where a word may be a name."""
+        """The best reading of a text. among: templates that may be in it; alone: whether it is no part of another, where a single word is a name."""
         known = self._known.get((text, alone))
         if known is not None or len(self._known) >= _MOST_READINGS:
             return known or Reading(0, text)
@@ -128,7 +128,7 @@ class _Reader:
     def _by_template(self, text: str, among: Sequence[_Template]) -> Iterator[Reading]:
         for template in among:
             for fields in islice(template.fields_in(text), _MOST_SPLITS):
-                parts = [self.read(field, among, template.weight > 0) for field in fields]
+                parts = [self.read(field, among, alone=False) for field in fields]
                 explains = sum(part.explains for part in parts)
                 if template.weight or explains > 0:
                     yield Reading(
