@@ -91,7 +91,7 @@ REASONS = {
     "torch._scaled_mm，逐行缩放；速度排在最前，在一块 H200 上实测",
     "LightQuant looked for a high-noise Wan DiT stored as fp8-channel or int8-channel in /a/diffusion models, /b and found 2: /a/x high.safetensors, "
     "/b/y_high_noise.safetensors. Pick one of them as the checkpoint.":
-    "LightQuant 在 /a/diffusion models, /b 中查找存储为 fp8-channel 或 int8-channel 的 高噪声 Wan DiT，找到 2 个：/a/x high.safetensors, "
+    "LightQuant 在 /a/diffusion models, /b 中查找存储为 fp8-channel 或 int8-channel 的高噪声 Wan DiT，找到 2 个：/a/x high.safetensors, "
     "/b/y_high_noise.safetensors。请选其中一个作为 checkpoint。",
 }  # fmt: skip
 
