@@ -111,7 +111,7 @@ class _Reader:
         return Reading(explains, said.rstrip() if line.endswith(" ") else said)
 
     def read(self, text: str, among: Sequence[_Template], alone: bool = True) -> Reading:
-        """The best reading of a text. among: templates that may be in it; alone: whether it is no piece of a list, where a word may be a name."""
+        """The best reading of a text. among: templates that may be in it; alone: whether it is no part of another, where a single word is a name."""
         known = self._known.get((text, alone))
         if known is not None or len(self._known) >= _MOST_READINGS:
             return known or Reading(0, text)
@@ -128,12 +128,12 @@ class _Reader:
     def _by_template(self, text: str, among: Sequence[_Template]) -> Iterator[Reading]:
         for template in among:
             for fields in islice(template.fields_in(text), _MOST_SPLITS):
-                parts = [self.read(field, among, template.weight > 0) for field in fields]
+                parts = [self.read(field, among, alone=False) for field in fields]
                 explains = sum(part.explains for part in parts)
                 if template.weight or explains > 0:
                     yield Reading(
                         template.weight + explains - _TORN * sum(map(_is_torn, fields, parts)),
-                        _filled(template.foreign, [part.said for part in parts]),
+                        _filled(template.foreign, parts),
                     )
 
     def _by_join(self, text: str, among: Sequence[_Template]) -> Iterator[Reading]:
@@ -161,7 +161,7 @@ class _Reader:
         one = self.read(text + stop, among, alone=False)
         if one.explains <= 0 and rest.explains <= 0:
             return Reading(0, one.said + separator.removeprefix(stop) + rest.said)
-        return Reading(one.explains + rest.explains - _JOIN, _filled(self._catalogue.joins[separator], [one.said, rest.said]))
+        return Reading(one.explains + rest.explains - _JOIN, _filled(self._catalogue.joins[separator], [one, rest]))
 
 
 @cache
@@ -221,8 +221,17 @@ def _is_torn(field: str, reading: Reading) -> bool:
     return "(" in field or ")" in field
 
 
-def _filled(template: str, fields: Sequence[str]) -> str:
-    return _FIELD.sub(lambda found: fields[int(found[1])], template)
+def _filled(template: str, fields: Sequence[Reading]) -> str:
+    """A translation with its fields. The space that parts Chinese from Latin letters goes where both sides have become Chinese."""
+    text, was_translated = "", False
+    for number, piece in enumerate(_FIELD.split(template)):
+        if number % 2 == 0:
+            text += piece.removeprefix(" ") if was_translated and _is_wide(text[-1:]) else piece
+            continue
+        field = fields[int(piece)]
+        was_translated = field.explains > 0
+        text = (text.removesuffix(" ") if was_translated and _is_wide(field.said[:1]) else text) + field.said
+    return text
 
 
 def padded(text: str, columns: int) -> str:
@@ -232,4 +241,8 @@ def padded(text: str, columns: int) -> str:
 
 def _width(text: str) -> int:
     """In columns of a terminal, of which a Chinese character takes two."""
-    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
+    return sum(1 + _is_wide(each) for each in text)
+
+
+def _is_wide(character: str) -> bool:
+    return bool(character) and unicodedata.east_asian_width(character) in "WF"

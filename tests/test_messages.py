@@ -16,10 +16,15 @@ NAMES = re.compile(
 )
 """What is called the same in every language, and what is written for programs."""
 
-OPEN = {"all {0}", "read {0}", "reads {0}", "the {0}", "{0} takes"}
-"""Texts that could be the name of a file: what they become is translated, one by one."""
+OPEN = {
+    "all {0}", "read {0}", "reads {0}", "the {0}", "{0} takes", "MODEL ({0} noise)", "the {0}-noise expert", ", {0}-noise expert",
+    "find it, {0}-noise",
+    "{0} is the {1}-noise expert by its name, and was picked as the {2}-noise one. Exchange the two.", "{0} keys {1}: {2}",
+    "FFN in chunks of {0} rows: {1} on {2} rows of the first block, against a chunk of all of them",
+}  # fmt: skip
+"""Texts that could be the name of a file, or that a single word completes: what they become is translated, one by one."""
 
-JOINS = {"{0}, {1}", "{0}; {1}", "{0}: {1}", "{0}. {1}", "{0} and {1}", "{0} or {1}", "{0} ({1})", " ({0})", "{0}."}
+JOINS = {"{0}, {1}", "{0}; {1}", "{0}: {1}", "{0}. {1}", "{0} and {1}", "{0} or {1}", "{0} ({1})", " ({0})", "{0}.", "{0}:"}
 """How texts are put together anywhere."""
 
 

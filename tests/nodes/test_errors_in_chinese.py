@@ -95,7 +95,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "no expert": (
         lambda: LoadDiTPair.execute(**PAIR),
-        r"LightQuant 在 .* 中查找存储为 .* 的 高噪声 Wan DiT，.*请",
+        r"LightQuant 在 .* 中查找存储为 .* 的高噪声 Wan DiT，.*请",
     ),
     "no model to quantize": (
         lambda: Quantize.execute({"samples": torch.zeros(1)}, **QUANTIZING),
