@@ -11,12 +11,14 @@ CHINESE = json.loads((REPOSITORY / "locales" / "zh" / "messages.json").read_text
 
 NAMES = re.compile(
     r"Load (Diffusion Model|CLIP Vision|CLIP \(type wan\))|Wan[\d.]* [\w. -]+|Wan DiT|torch \{0\}|comfy-kitchen \{0\}"
-    r"|pip install [\w\s{}-]+|lightquant: \{0\}"
-    r"|.*\(Tensor .+\) -> .+|<!DOCTYPE html>|width=device-width.*|rotate\(.+\)|dot \{0\}|key \{0\}|\(\?.*|reading \{0\} %|quantized to |find it"
+    r"|pip install [\w\s{}-]+|lightquant( fit)?: \{0\}"
+    r"|dynamic VRAM alone|dynamic VRAM, node, chunks|(blocks|phases), (pinned|from disk)(, chunks)?"
+    r"|.*\(Tensor .+\) -> .+|(Tensor\? weight|ScalarType dtype), .+"
+    r"|<!DOCTYPE html>|width=device-width.*|rotate\(.+\)|dot \{0\}|key \{0\}|\(\?.*|reading \{0\} %|quantized to |find it"
 )
 """What is called the same in every language, and what is written for programs."""
 
-OPEN = {"all {0}", "read {0}", "reads {0}", "the {0}", "{0} takes"}
+OPEN = {"all {0}", "read {0}", "reads {0}", "the {0}", "{0} takes", "{0} took {1} {2}", "{0} for {1}"}
 """Texts that could be the name of a file: what they become is translated, one by one."""
 
 JOINS = {"{0}, {1}", "{0}; {1}", "{0}: {1}", "{0}. {1}", "{0} and {1}", "{0} or {1}", "{0} ({1})", " ({0})", "{0}."}
