@@ -84,7 +84,7 @@ def _variants(node: ast.expr) -> list[Parts]:
     """The node's parts, once for each way in which a choice between two plain strings in it may end."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return [[node.value]]
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+    if isinstance(node, ast.BinOp) and _is_string(node):
         return _combined([node.left, node.right])
     if isinstance(node, ast.JoinedStr):
         return _combined(node.values)
@@ -105,7 +105,7 @@ def _fields(node: ast.expr) -> Iterator[ast.expr]:
             yield from _fields(value)
     elif isinstance(node, ast.FormattedValue):
         yield from _fields(node.value)
-    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+    elif isinstance(node, ast.BinOp) and _is_string(node):
         yield from (*_fields(node.left), *_fields(node.right))
     elif not isinstance(node, ast.Constant) and not _is_choice(node):
         yield node
