@@ -11,7 +11,7 @@ import sys
 __version__ = "0.1.0"
 
 WEB_DIRECTORY = "./web"
-"""ComfyUI serves it under the folder's name; pyproject.toml has it served under the project's, where the two differ."""
+"""ComfyUI serves it under the folder's name, where it looks for help pages. Named in pyproject.toml as well it would be served, and run, twice."""
 
 
 def _package_name() -> str:

@@ -41,5 +41,17 @@ class LoraError(LightQuantError):
     """A LoRA is not one, or is for another model."""
 
 
+class FusionError(LightQuantError):
+    """A model's blocks can't be computed as asked."""
+
+
+class JobError(LightQuantError):
+    """A job of the browser's can't be queued."""
+
+
 class OffloadError(LightQuantError):
     """A model can't be offloaded as asked."""
+
+
+class FitError(LightQuantError):
+    """What fits is asked for a size, a card or a model that there is not."""

@@ -1,5 +1,6 @@
 """The schemes: the names a user picks, each one format and one kernel. The first nine are LightX2V's and may not change."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from .formats import FORMATS
@@ -46,8 +47,50 @@ SCHEMES: dict[str, Scheme] = {scheme.name: scheme for scheme in _TABLE}
 ENCODER_ALIASES: dict[str, str] = {"fp8": "fp8-sgl", "int8": "int8-vllm"}
 """What LightX2V's configurations call two schemes of the text and image encoders; for the DiT there are no short names."""
 
+
+
+class Attention(NamedTuple):
+    """A name by which a user picks what computes a DiT's attention.
+
+    package: where the kernel comes from, as a user would search for it. is_exact: whether it quantizes nothing.
+    runs_on: the hardware it can run on, and why not elsewhere.
+    """
+
+    name: str
+    package: str
+    is_exact: bool
+    runs_on: str
+
+
+_ATTENTIONS = (
+    Attention("flash-attention-3", "vllm or FlashAttention-3", True, "sm_90: Hopper, for which it is written"),
+    Attention("sdpa-cudnn", "torch", True, "sm_80 and newer: RTX 30 to 50, A100, Hopper, Blackwell"),
+    Attention("sdpa-flash", "torch", True, "sm_80 and newer, AMD GPUs, and CPUs, for which torch has another one"),
+    Attention("sdpa-efficient", "torch", True, "sm_75 and newer, and AMD GPUs"),
+    Attention("flash-attention-2", "flash-attn", True, "sm_80 and newer: RTX 30 to 50, A100, Hopper, Blackwell"),
+    Attention("sage", "SageAttention", False, "sm_80 and newer; which of its kernels runs depends on the GPU and the version, 1 or 2"),
+    Attention("int8-kitchen", "comfy-kitchen", False, "sm_75 and newer, from comfy-kitchen 0.2.40 on"),
+)
+
+ATTENTIONS: dict[str, Attention] = {attention.name: attention for attention in _ATTENTIONS}
+"""The exact ones first."""
+
+COMFYUI = "comfyui"
+"""Not one of them: ComfyUI's own attention, as it was started."""
+
 AUTO = "auto"
-"""Not a scheme: the fastest one for this GPU, these packages and the checkpoint's format."""
+"""Not a scheme: the fastest one for this GPU, these packages and the checkpoint's format; of attentions the fastest exact one measured here."""
+
+
+_KERNELS = {"sglang-kernel": "sgl", "sgl-kernel": "sgl", "q8_kernels": "q8f", "deep_gemm": "deepgemm", "comfy-kitchen": "kitchen"}
+"""What users call the kernels of some packages -> what the schemes' names have for it."""
+
+
+def called(names: Iterable[str], format_name: str) -> list[str]:
+    """The schemes of a format that these names mean, in their order: schemes, or packages whose kernels they are, in any letter case."""
+    family, wanted = format_name.removesuffix("-channel"), [name.lower() for name in names]
+    meant = [scheme for name in wanted for scheme in (name, f"{family}-{_KERNELS.get(name, name)}") if scheme in schemes_of(format_name)]
+    return list(dict.fromkeys(meant))
 
 
 def formats_of(scheme: str) -> list[str]:

@@ -14,6 +14,8 @@
 #   1. carry [".gpu"], 600 s:
 #      bash benchmarks/device.sh python3 benchmarks/linear.py --require REQUIRE --commit COMMIT --seconds 430 --out $OUT/h200_linear.json
 #      (340 s of it were seen to be needed, 80 s for the checks; call 0 took 100 s behind it)
+#   1b. carry [".gpu"], 300 s: COMFY_KITCHEN=0.2.40 bash benchmarks/device.sh python3 benchmarks/attention.py \
+#      --require flash-attention-3=vLLM,sdpa-cudnn,sdpa-flash,sdpa-efficient,int8-kitchen --commit COMMIT --seconds 240 --out $OUT/h200_attention.json
 #   2. carry [".gpu-host"], 600 s, within 30 s of the last, whose kernel packages it needs:
 #      bash benchmarks/device.sh python3 benchmarks/dit_schemes.py --comfyui /tmp/ComfyUI --commit COMMIT --seconds 560 \
 #          --out $OUT/h200_dit_schemes.json

@@ -37,7 +37,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", required=True)
     parser.add_argument("--commit", default="")
     parser.add_argument("--folder", default="/tmp/lightquant-bench", help="where the files of up to 15 GB are made, one at a time")
-    parser.add_argument("--schemes", type=lambda names: names.split(","), help="of the table of schemes, with commas; all if left out")
+    parser.add_argument(
+        "--schemes", type=lambda names: names.split(","), help="of the table of schemes, with commas, +WORD as in dit_step.py; all if left out"
+    )
     parser.add_argument("--weights", default="gaussian", choices=["gaussian", "heavy"])
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--blocks", type=int, default=40)
@@ -52,8 +54,15 @@ def grouped(schemes: list[str] | None) -> dict[str, list[str]]:
     from lightquant.schemes import SCHEMES
 
     wanted = schemes or list(SCHEMES)
-    formats = sorted({SCHEMES[name].format for name in wanted}, key=lambda format_name: (format_name.endswith("-channel"), format_name))
-    return {BF16: [BF16], **{each: [name for name in wanted if SCHEMES[name].format == each] for each in formats}}
+    format_of = {name: SCHEMES[base_of(name)].format for name in wanted if base_of(name) != BF16}
+    formats = sorted(set(format_of.values()), key=lambda format_name: (format_name.endswith("-channel"), format_name))
+    floats = [name for name in wanted if name not in format_of and name != BF16]
+    return {BF16: [BF16, *floats], **{each: [name for name, of_it in format_of.items() if of_it == each] for each in formats}}
+
+
+def base_of(name: str) -> str:
+    """The scheme of a scheme with something added, or bf16."""
+    return name.split("+")[0]
 
 
 def file_of(format_name: str, options: argparse.Namespace) -> Path:
@@ -83,7 +92,7 @@ def measure(scheme: str, tensors: dict, path: Path, vram: host.VRAM, options: ar
     held, heavy = vram.now_gib(), options.weights == "heavy"
     vram.restart()
     begun = time.perf_counter()
-    model = dit_step.load(scheme if scheme == BF16 else dit_step.OURS + scheme, tensors, path)
+    model = dit_step.load(scheme if base_of(scheme) == BF16 else dit_step.OURS + scheme, tensors, path)
     load_s = time.perf_counter() - begun
     latents, prediction, ended = dit_step.sample(model, dit_step.TIMED_SEED, options.steps, options, heavy)
     _, again, _ = dit_step.sample(model, dit_step.TIMED_SEED, 1, options, heavy)
@@ -106,7 +115,7 @@ def supported(schemes: list[str], result: dict) -> list[str]:
     import torch
     from lightquant.kernels import best_variant
 
-    kernels = {scheme: best_variant(scheme, torch.device("cuda", 0)) for scheme in schemes if scheme != BF16}
+    kernels = {scheme: best_variant(base_of(scheme), torch.device("cuda", 0)) for scheme in schemes if base_of(scheme) != BF16}
     result["missing"] |= {scheme: why for scheme, (kernel, why) in kernels.items() if kernel is None}
     return [scheme for scheme in schemes if scheme not in result["missing"]]
 
@@ -144,7 +153,7 @@ def child(format_name: str, options: argparse.Namespace) -> None:
             except Exception as problem:  # the next scheme may do better
                 result["failed"][scheme] = f"{type(problem).__name__}: {problem}"
             else:
-                result["rows"].append(row if scheme == BF16 else row | {"file_gb": path.stat().st_size / 1e9})
+                result["rows"].append(row if base_of(scheme) == BF16 else row | {"file_gb": path.stat().st_size / 1e9})
                 show(row)
             host.write(options.out, result)
     host.write(options.out, result)

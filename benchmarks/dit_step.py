@@ -26,7 +26,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--commit", default="")
     parser.add_argument("--folder", default="/tmp/lightquant-bench", help="where the 14 GB files are made, one at a time")
     parser.add_argument("--weights", nargs="+", default=["gaussian"], choices=["gaussian", "heavy"])
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), help=f"of {', '.join(VARIANTS)} and lightquant-SCHEME for any scheme")
+    parser.add_argument(
+        "--variants", nargs="+", default=list(VARIANTS),
+        help=f"of {', '.join(VARIANTS)} and lightquant-SCHEME for any scheme; +WORD behind one adds {', '.join(ADDED)} or the attention kernel WORD",
+    )  # fmt: skip
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--blocks", type=int, default=40)
     parser.add_argument("--latent", type=int, nargs=3, default=[21, 60, 104], metavar=("T", "H", "W"))
@@ -43,6 +46,9 @@ VARIANTS = {
 }
 """The default variants -> the storage of their files. bf16 comes first: the others are compared with what it leaves in the folder."""
 
+ADDED = ("share", "fuse", "compile")
+"""What may be added to a variant: modes of Fuse Blocks, and the stock TorchCompileModel. Any other word is an attention kernel's name."""
+
 OURS = "lightquant-"
 """Begins the variants of the pack, and its schemes' names end them."""
 
@@ -54,10 +60,38 @@ def storage(variant: str) -> str:
     """The name in random_wan.STORAGES of what a variant's file holds."""
     from lightquant.schemes import SCHEMES
 
-    return VARIANTS.get(variant) or SCHEMES[variant.removeprefix(OURS)].format
+    base = variant.split("+")[0]
+    return VARIANTS.get(base) or SCHEMES[base.removeprefix(OURS)].format
 
 
 def load(variant: str, tensors: dict, path: Path):
+    """The MODEL with what is added to it."""
+    base, *words = variant.split("+")
+    model = load_base(base, tensors, path)
+    for word in words:
+        model = with_added(model, word)
+    return model
+
+
+def with_added(model, word: str):
+    """A clone of a MODEL with one more thing."""
+    if word == "compile":
+        from comfy_extras.nodes_torch_compile import TorchCompileModel
+
+        return TorchCompileModel.execute(model, "inductor").args[0]
+    clone = model.clone()
+    if word in ADDED:
+        from lightquant.fusion.apply import compute_blocks
+
+        compute_blocks(clone, word)
+    else:
+        from lightquant.attention.apply import attend
+
+        attend(clone, word, may_substitute=False)
+    return clone
+
+
+def load_base(variant: str, tensors: dict, path: Path):
     """The MODEL: bf16 from memory, the others from their file, as their own loader does it."""
     import comfy.sd
     import torch

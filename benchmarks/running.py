@@ -1,10 +1,14 @@
 """The kernels that run on this machine, by the label that results call them."""
 
 import argparse
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from lightquant.kernels import VARIANTS, Kernel, check_all
-from lightquant.schemes import SCHEMES
+from lightquant.kernels.attention import AttentionKernel
+
+AnyKernel = TypeVar("AnyKernel", Kernel, AttentionKernel)
 
 
 def parser(description: str, seconds: str, small: str) -> argparse.ArgumentParser:
@@ -19,17 +23,20 @@ def parser(description: str, seconds: str, small: str) -> argparse.ArgumentParse
     return made
 
 
-def running(device: torch.device, required: str = "") -> tuple[dict[str, Kernel], dict[str, str]]:
-    """Label -> kernel, and scheme -> why none of its kernels runs. A scheme's best variant has its name, the next is `NAME (2)`.
+def running(
+    device: torch.device, required: str = "", variants: Mapping[str, Sequence[AnyKernel]] = VARIANTS, check: Callable = check_all
+) -> tuple[dict[str, AnyKernel], dict[str, str]]:
+    """Label -> kernel, and name -> why none of its kernels runs. A name's best variant is called by it, the next is `NAME (2)`.
 
-    required: schemes, with commas, each NAME or NAME=WORD where its best variant has to have a word; SystemExit where one is not so.
+    required: names, with commas, each NAME or NAME=WORD where its best variant has to have a word; SystemExit where one is not so.
+    variants: the kernels of every name, those of the linears' schemes or attention's. check: what checks all that are not the pack's own.
     """
-    check_all(device)  # in one process for all, where each would ask for its own
-    found: dict[str, Kernel] = {}
+    check(device)  # in one process for all, where each would ask for its own
+    found: dict[str, AnyKernel] = {}
     missing = {}
-    for scheme in SCHEMES:
+    for scheme, kernels in variants.items():
         reasons, count = [], 0
-        for kernel in VARIANTS[scheme]:
+        for kernel in kernels:
             supported, reason = kernel.is_supported(device)
             if supported:
                 count += 1
@@ -42,11 +49,11 @@ def running(device: torch.device, required: str = "") -> tuple[dict[str, Kernel]
     return found, missing
 
 
-def _require(found: dict[str, Kernel], missing: dict[str, str], required: str) -> None:
+def _require(found: dict[str, AnyKernel], missing: dict[str, str], required: str) -> None:
     problems = []
     for name, _, word in (wanted.partition("=") for wanted in required.split(",") if wanted):
         if name not in found:
-            problems.append(f"{name} does not run: {missing.get(name, 'there is no such scheme')}")
+            problems.append(f"{name} does not run: {missing.get(name, 'there is no such name')}")
         elif word not in found[name].variant:
             problems.append(f"{name} runs as {found[name].variant}, not as {word}")
     if problems:

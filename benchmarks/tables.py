@@ -1,5 +1,6 @@
-"""The READMEs' benchmark tables, from the result files: `python3 benchmarks/tables.py` writes them, `--check` only compares and ends with 1.
+"""The benchmark tables of the READMEs and of docs/, from the result files: `python3 benchmarks/tables.py` writes them, `--check` only compares.
 
+`--check` ends with 1 where a table is not what its result file gives.
 A table stands between `<!-- benchmark: NAME -->` and `<!-- end -->`, NAME being a file of benchmarks/results without its .json.
 Standard library only.
 """
@@ -17,7 +18,8 @@ from table_texts import TEXTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "benchmarks" / "results"
-READMES = {"README.md": "en", "README.zh.md": "zh"}
+READMES = {"README.md": "en", "README.zh.md": "zh", "docs/benchmarks.md": "en", "docs/benchmarks.zh.md": "zh"}
+"""The pages with tables: the two READMEs, and what is too long for them."""
 
 MARKED = re.compile(r"(<!-- benchmark: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NONE = "–"
@@ -110,7 +112,7 @@ def linear(result: dict, texts: dict) -> str:
     if summary["crossover"]:
         crossover = [(f"{each['inputs']} → {each['outputs']}", str(each["rows"] or texts["never"])) for each in summary["crossover"]]
         parts += [texts["crossover"], table(texts["crossover columns"], crossover)]
-    return "\n\n".join([*parts, f"![{texts['plot']}](benchmarks/results/{LINEAR_PLOT})"])
+    return "\n\n".join([*parts, f"![{texts['plot']}](../benchmarks/results/{LINEAR_PLOT})"])
 
 
 def exactness(result: dict, texts: dict) -> str:
@@ -178,7 +180,7 @@ def generated(text: str, language: str, results: Path = RESULTS) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Write the benchmark tables of the READMEs from the result files.")
+    parser = argparse.ArgumentParser(description="Write the benchmark tables of the READMEs and of docs/ from the result files.")
     parser.add_argument("--check", action="store_true", help="write nothing; end with 1 if a table is not what its result file gives")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="the folder of the result files (default: benchmarks/results)")
     parser.add_argument("--readmes", type=Path, default=REPOSITORY, metavar="DIR", help="the folder of the READMEs (default: the repository)")

@@ -10,8 +10,8 @@ from ..loaders.checkpoint import check_blocks, check_prefix, read, without_prefi
 from ..loaders.scaled import CORE_HEADER, CORE_TAG, MARKER, SCALES
 from ..loaders.storage import open_storage
 from .build import BUILDERS, Built, check_keys
+from .deciding import dtype_of
 from .folders import open_file
-from .load import dtype_of
 
 
 def load_float_dit(path: str, disable_dynamic: bool = False):

@@ -34,11 +34,27 @@ def full_path(component: str, name: str) -> str:
     """The path behind a dropdown's name. A path outside ComfyUI's folders is never returned. Raises CheckpointError where nothing is there."""
     path = _existing_path(component, name)
     if path is None:
-        kind = COMPONENTS[component].folder
-        raise CheckpointError(
-            f"LightQuant found no such file as {name} among ComfyUI's {kind}. Pick another, or put it there and refresh the list (R)."
-        )
+        raise no_such_file(component, name)
     return path
+
+
+def no_such_file(component: str, name: str) -> CheckpointError:
+    """The error for a name that leads to no file."""
+    kind = COMPONENTS[component].folder
+    return CheckpointError(f"LightQuant found no such file as {name} among ComfyUI's {kind}. Pick another, or put it there and refresh the list (R).")
+
+
+def check_listed(component: str, name: str) -> None:
+    """Raise CheckpointError unless a dropdown of ComfyUI's has the name, as its server does before it runs a graph: no other path is looked at."""
+    if name not in checkpoint_names(component):
+        raise no_such_file(component, name)
+
+
+def name_of(component: str, path: str) -> str:
+    """What the dropdowns call a path that full_path gave."""
+    last = os.path.basename(path)
+    alike = (name for name in checkpoint_names(component) if os.path.basename(name) == last)
+    return next((name for name in alike if _existing_path(component, name) == path), last)
 
 
 def checkpoint_path(component: str, name: str | None, formats: list[str], expert: str | None = None) -> str:

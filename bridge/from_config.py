@@ -31,6 +31,12 @@ class Opened(NamedTuple):
     vision: object
     text: str
 
+    @property
+    def dits(self) -> dict[str, object]:
+        """The MODELs that there are, by their outputs' names."""
+        named = {"model": self.model, "low_noise_model": self.low}
+        return {name: model for name, model in named.items() if not isinstance(model, ExecutionBlocker)}
+
 
 def plan_of(file: str, folder: str | None, task: str) -> Plan:
     """The configuration and its files, by the names that the node lists. Raises ConfigError."""

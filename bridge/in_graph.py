@@ -9,10 +9,12 @@ from ..formats import DTYPES
 from ..loaders.checkpoint import SPIECE, described
 from ..loaders.files import Header
 from .carrying import carry_over, check_portable
+from .deciding import settings_for
 from .given import Given, check_float, given
 from .layouts import is_stored, stored
-from .load import Loaded, Request, assemble, settings_for, summary
+from .load import Loaded, assemble, summary
 from .quantizing import Quantized, quantize
+from .request import Request
 from .weights import Weights, weights_of
 
 _OF_A_CLIP_VISION = ("image_size", "image_mean", "image_std", "return_all_hidden_states")

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from comfy.quant_ops import QuantizedTensor
 
-from ..kernels import Selection, Selections
+from ..kernels import Activation, Selection, Selections
 from .beside import Beside
 from .layouts import format_in, stored
 from .lending import Lender, lend, take_back
@@ -100,29 +100,34 @@ class QuantizedLinear(comfy.ops.manual_cast.Linear):
     """What computes beside the product, while the model of a clone that has a LoRA runs; see beside.py."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.multiply(Activation.of(x))
+
+    def multiply(self, activation: Activation) -> torch.Tensor:
+        """forward, of an activation that other layers multiply too."""
         is_lent = isinstance(self.weight, QuantizedTensor) or self.lender is not None
         if is_lent and not self.weight_function and not self.bias_function:
-            y = self._multiply(x)
+            y = self._multiply(activation)
         else:
             # Patches are added to the float weight, which is then multiplied as it is: rounding it again would round a LoRA away.
-            y = super().forward(x)
+            y = super().forward(activation.floats())
             for each in self.beside:
                 y = each.add_bias(y)
         for each in self.beside:
-            y = each.add(x, y)
+            y = each.add(activation.floats(), y)
         return y
 
-    def _multiply(self, x: torch.Tensor) -> torch.Tensor:
+    def _multiply(self, activation: Activation) -> torch.Tensor:
         """x @ W.T + b by the model's kernel, the bias being that of the layer and of what is beside it."""
         comfy.ops.run_every_op()
-        loan = lend(self, x)
+        like = activation.like
+        loan = lend(self, like)
         bias = loan.bias
         for each in self.beside:
-            bias = each.bias_with(bias, x)
+            bias = each.bias_with(bias, like)
         if isinstance(loan.weight, QuantizedTensor):
-            y = self.kernel_selection.linear(x, stored(loan.weight), bias)
+            y = self.kernel_selection.multiply(activation, stored(loan.weight), bias)
         else:
-            y = F.linear(x, loan.weight.to(x.dtype), bias)
+            y = F.linear(activation.floats(), loan.weight.to(like.dtype), bias)
         take_back(self, loan)
         return y
 

@@ -1,5 +1,7 @@
 """Reports as ComfyUI keeps them: pages in its output folder, pictures as IMAGE."""
 
+import base64
+import io
 import os
 
 import folder_paths
@@ -26,6 +28,13 @@ def save_page(report: ErrorReport) -> str:
     path = os.path.join(folder, f"{name}_{number:05}_{PAGE}")
     save(report, [path], language())
     return path
+
+
+def data_url(picture: Image.Image) -> str:
+    """A picture as a PNG that stands in a page's text."""
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def as_image(picture: Image.Image) -> torch.Tensor:

@@ -52,6 +52,21 @@ def quantize(source: Readable, component: str, settings: Settings, when: str, mo
 
     Raises ConvertError as converting them would, and ComfyUI's interruption. There is never more than one float tensor beside the result.
     """
+    plan = _plan(source, settings)
+    largest = max((prod(source.headers[output.source].shape) for output in plan.outputs if output.format), default=0)
+    plan = plan._replace(settings=replace(settings, device=device_for(largest)))
+    checkpoint = described(source.path, component, {**in_memory(source, plan, byte_progress()), **(more or {})})
+    return Quantized(checkpoint, f"quantized {when}, {settings.scaling}{_unfit(plan)}")
+
+
+def outline(source: Readable, component: str, settings: Settings) -> Checkpoint:
+    """What quantizing the source would give, with tensors on meta, and with the errors that its headers show."""
+    outputs = _plan(source, settings).outputs
+    tensors = {name: torch.empty(part.shape, dtype=part.dtype, device="meta") for output in outputs for name, part in output.entries}
+    return described(source.path, component, tensors)
+
+
+def _plan(source: Readable, settings: Settings) -> Plan:
     own = without_prefix({key: key for key in source.headers})
     rename = _renamer(own)
     written = {key: rename(bare) for bare, key in own.items()}
@@ -59,10 +74,7 @@ def quantize(source: Readable, component: str, settings: Settings, when: str, mo
     if not any(output.format for output in plan.outputs):
         raise ConvertError(f"LightQuant can't quantize {source.path} to {settings.format}: no weight of it fits{_unfit(plan)}.")
     check_blocks(source.path, {output.key: source.headers[output.source] for output in plan.outputs})
-    largest = max((prod(source.headers[output.source].shape) for output in plan.outputs if output.format), default=0)
-    plan = plan._replace(settings=replace(settings, device=device_for(largest)))
-    checkpoint = described(source.path, component, {**in_memory(source, plan, byte_progress()), **(more or {})})
-    return Quantized(checkpoint, f"quantized {when}, {settings.scaling}{_unfit(plan)}")
+    return plan
 
 
 def device_for(largest: int) -> str:

@@ -1,5 +1,6 @@
 """What a loaded model is: one frozen record, attached to its patcher, that the node, the inspector, the saver and offload read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..formats import mixture
@@ -53,7 +54,7 @@ class ModelRecord:
     @property
     def kernel(self) -> str:
         """The kernels, in the order of the formats."""
-        return " + ".join(use.kernel for use in self.kernels)
+        return kernels_of(self.kernels)
 
     @property
     def variant(self) -> str:
@@ -63,9 +64,17 @@ class ModelRecord:
     @property
     def why(self) -> str:
         """Why it is these kernels; of a mixed file, by format."""
-        if len(self.kernels) == 1:
-            return self.kernels[0].why
-        return "; ".join(f"{use.format}: {use.why}" for use in self.kernels)
+        return why_of(self.kernels)
+
+
+def kernels_of(uses: Sequence[KernelUse]) -> str:
+    """The names of the kernels, in the order of the formats."""
+    return " + ".join(use.kernel for use in uses)
+
+
+def why_of(uses: Sequence[KernelUse]) -> str:
+    """Why it is these kernels; of a mixed file, by format."""
+    return uses[0].why if len(uses) == 1 else "; ".join(f"{use.format}: {use.why}" for use in uses)
 
 
 def attach(patcher, record: ModelRecord) -> None:

@@ -2,27 +2,20 @@
 
 import json
 import os
-import re
 from dataclasses import dataclass
-
-import folder_paths
 
 from .. import __version__
 from ..convert.plan import planned
 from ..convert.run import write
 from ..convert.settings import LIGHTX2V, SINGLE, Settings
 from ..errors import ConvertError
-from ..loaders.catalogue import folder_for
-from ..loaders.components import COMPONENTS
 from ..loaders.download import readable
-from ..loaders.files import SAFETENSORS
 from ..loaders.random_weights import MARK
 from .given import check_no_bypass, given
 from .progress import byte_progress
 from .record import ModelRecord, record_of
 from .stored_model import StoredModel
-
-_ENDS = (*SAFETENSORS, ".pth")
+from .targets import target_path
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ def save(model: object, target: Target) -> tuple[str, str]:
             f"{len(quantized.patches)} weights of this {quantized.kind} have a LoRA or another patch on them, which is not saved unless bake is on. "
             "Turn bake on, or save the model as it is before the LoRA."
         )
-    path = path_of(quantized.component, target)
+    path = target_path(quantized.component, target.filename, target.layout)
     if os.path.exists(path) and not target.overwrite:
         raise ConvertError(f"{path} is there already. Choose another name, or turn overwrite on.")
     stored = StoredModel(quantized, target.reader)
@@ -64,17 +57,6 @@ def save(model: object, target: Target) -> tuple[str, str]:
     baked = len(quantized.patches)
     write(plan, path, stored.tensors_of, _metadata(record, baked), target.overwrite, byte_progress(), lambda: None)
     return path, f"{path}: {record.format}, {readable(plan.nbytes)}, for {target.reader}" + (f", patches baked into {baked} weights" if baked else "")
-
-
-def path_of(component: str, target: Target) -> str:
-    """Where a target lies. Raises ConvertError for a name that leads out of ComfyUI's folder for the component."""
-    parts = re.split(r"[\\/]", target.filename.strip())
-    if any(part in ("", ".", "..") or ":" in part for part in parts):
-        raise ConvertError(f"{target.filename!r} is no name for a file in ComfyUI's {COMPONENTS[component].folder}. Take one such as wan/my_model.")
-    folder = folder_for(folder_paths.get_folder_paths(COMPONENTS[component].folder), folder_paths.models_dir)
-    path = os.path.join(folder, *parts)
-    is_named = target.layout != SINGLE or path.lower().endswith(_ENDS)
-    return path if is_named else path + SAFETENSORS[0]
 
 
 def _metadata(record: ModelRecord, baked: int) -> dict[str, str]:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from ..errors import LightQuantError
 from ..texts import LANGUAGES
-from . import config, convert, doctor, download, find, inspect_file, plan, report, schemes
+from . import config, convert, doctor, download, find, fit, inspect_file, plan, report, schemes
 from .output import LANGUAGE, language_of_shell, tell
 
 COMMANDS = {
     "schemes": schemes, "doctor": doctor, "inspect": inspect_file, "find": find, "config": config, "plan": plan, "convert": convert,
-    "report": report, "download": download,
+    "report": report, "download": download, "fit": fit,
 }  # fmt: skip
 """Each module has HELP, add_arguments(parser) and run(options) -> exit code."""
 

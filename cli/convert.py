@@ -3,17 +3,18 @@
 import argparse
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
 from safetensors.torch import load_file
 
+from ..convert.for_comfyui import add_tokenizer
 from ..convert.lora import Lora, open_lora
-from ..convert.names import naming_of, to_diffusers, to_original, unknown_keys
+from ..convert.names import ORIGINAL, RENAMES, rename_for
 from ..convert.plan import Plan, plan_of
 from ..convert.recipe import read as read_recipe
 from ..convert.run import check_target, nobody, size_of
 from ..convert.run import run as convert
-from ..convert.settings import LAYOUTS, LIGHTX2V, READERS, SINGLE, Settings
+from ..convert.settings import COMFYUI, LAYOUTS, LIGHTX2V, READERS, SINGLE, Settings
 from ..convert.source import Source
 from ..errors import ConvertError
 from ..formats import ABSMAX, DTYPES, FORMATS, MSE
@@ -29,9 +30,6 @@ from .report import report_name
 
 HELP = "quantize a float checkpoint: renamed, merged with LoRAs and quantized in one pass, a tensor at a time"
 
-ORIGINAL, DIFFUSERS, AS_THEY_ARE = "original", "diffusers", "as-they-are"
-_RENAMES = {ORIGINAL: to_original, DIFFUSERS: to_diffusers, AS_THEY_ARE: str}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SRC", help="a float checkpoint: .safetensors, .pth, or a folder of shards")
@@ -41,11 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stored.add_argument("--recipe", metavar="FILE", help="a format for each layer, as lightquant plan writes it or you do")
     parser.add_argument("--layout", choices=LAYOUTS, default=SINGLE, help="one file, a file a block, or files of 100 tensors (default: %(default)s)")
     parser.add_argument("--for", dest="reader", choices=READERS, default=LIGHTX2V, help="whose loader it is for; this pack reads both")
+    parser.add_argument("--tokenizer", metavar="FILE", help="umt5 for comfyui only: the one to put in (default: from SRC, or google/umt5-xxl beside)")
     parser.add_argument("--keep", action="append", default=[], metavar="PATTERN", help="keys that stay float besides the usual ones; repeatable")
     parser.add_argument("--dtype", choices=[*DTYPES], help="of what stays float (default: the recipe's, else that of LightX2V's files)")
     scale_help = f"from the largest value, or the one of least squared error (default: the recipe's, else {ABSMAX})"
     parser.add_argument("--scale", choices=[ABSMAX, MSE], help=scale_help)
-    parser.add_argument("--names", choices=[*_RENAMES], default=ORIGINAL, help="the names of a DiT's tensors (default: Wan's own)")
+    parser.add_argument("--names", choices=[*RENAMES], default=ORIGINAL, help="the names of a DiT's tensors (default: Wan's own)")
     parser.add_argument("--lora", action="append", default=[], metavar="PATH[:STRENGTH[:ALPHA]]", help="merged before quantizing; repeatable")
     parser.add_argument("--allow-unmatched", action="store_true", help="let tensors of a LoRA that fit no tensor of the model be left out")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where it is computed (default: %(default)s)")
@@ -63,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
     settings = Settings(options.format, options.layout, options.reader, tuple(options.keep), dtype, scaling, options.device, recipe)
     name = _name(options.target, settings)
     source = Source(options.source)
+    if options.reader == COMFYUI:
+        add_tokenizer(source, options.tokenizer)
     rename = rename_for(options.names, [bare_name(key) for key in source.headers])
     plan = plan_of(options.source, source.headers, settings, name, lambda key: rename(bare_name(key)))
     loras = _loras(options, {output.key: tuple(source.headers[output.source].shape) for output in plan.outputs})
@@ -112,18 +113,6 @@ def _name(target: str, settings: Settings) -> str:
     if end.lower() not in (*SAFETENSORS, ".pth"):
         raise ConvertError(f"OUT is {target}, where a file ending in .safetensors or .pth is needed, or a folder with --layout split or chunked.")
     return stem
-
-
-def rename_for(names: str, keys: Sequence[str]) -> Callable[[str], str]:
-    """What turns a DiT's key into the wanted naming; the other components have one naming a file, which stays."""
-    unknown = unknown_keys(keys) if names == DIFFUSERS else []
-    if naming_of(keys) is None:
-        return str
-    if unknown:
-        raise ConvertError(
-            f"diffusers has no names for {len(unknown)} of the tensors: {', '.join(unknown[:5])}. Leave the names as they are: --names {ORIGINAL}."
-        )
-    return _RENAMES[names]
 
 
 def _loras(options: argparse.Namespace, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Lora]:

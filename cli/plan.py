@@ -4,6 +4,7 @@ import argparse
 import re
 from fractions import Fraction
 
+from ..convert.names import ORIGINAL, rename_for
 from ..convert.recipe import check_target, write
 from ..convert.source import Source
 from ..errors import ConvertError
@@ -12,7 +13,6 @@ from ..loaders.download import readable
 from ..loaders.scaled import bare_name
 from ..reports.sensitivity import Asked, Sensitivity
 from ..reports.sensitivity_text import to_text
-from .convert import ORIGINAL, rename_for
 from .output import say, tell
 from .progress import Bar
 

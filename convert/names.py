@@ -1,9 +1,11 @@
 """The names of a Wan DiT's tensors: Wan's own, which LightX2V and ComfyUI keep, and diffusers' (WanTransformer3DModel, WanVACETransformer3DModel)."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-ORIGINAL, DIFFUSERS = "original", "diffusers"
+from ..errors import ConvertError
+
+ORIGINAL, DIFFUSERS, AS_THEY_ARE = "original", "diffusers", "as-they-are"
 
 _OUTSIDE = (
     ("patch_embedding", "patch_embedding"),
@@ -111,3 +113,19 @@ def into_original(keys: Iterable[str]) -> Callable[[str], str]:
 def unknown_keys(keys: Iterable[str]) -> list[str]:
     """The keys of modules that have no name in the other naming, such as Animate's face adapter, whose k and v are fused only in Wan's."""
     return [key for key in keys if _known.match(key) is None]
+
+
+RENAMES: dict[str, Callable[[str], str]] = {ORIGINAL: to_original, DIFFUSERS: to_diffusers, AS_THEY_ARE: str}
+"""What the names of a converted DiT can be."""
+
+
+def rename_for(names: str, keys: Sequence[str]) -> Callable[[str], str]:
+    """What turns a DiT's key into the wanted naming; the other components have one naming a file, which stays."""
+    unknown = unknown_keys(keys) if names == DIFFUSERS else []
+    if naming_of(keys) is None:
+        return str
+    if unknown:
+        raise ConvertError(
+            f"diffusers has no names for {len(unknown)} of the tensors: {', '.join(unknown[:5])}. Leave the names as they are: --names {ORIGINAL}."
+        )
+    return RENAMES[names]

@@ -11,6 +11,7 @@ from ..loaders.components import COMPONENTS, component_of
 from ..loaders.files import Header
 from ..loaders.foreign import describe_foreign, quantized_otherwise
 from ..loaders.scaled import SCALES, bare_name
+from .for_comfyui import names_for_comfyui
 from .names import into_original
 from .recipe import FLOAT
 from .selection import USUAL_DTYPE, is_left_out, is_quantized, layers_in
@@ -94,6 +95,8 @@ def plan_of(path: str, headers: Mapping[str, Header], settings: Settings, name: 
     if scaled or quantized_otherwise(headers):
         mark = scaled[0] if scaled else "see lightquant inspect"
         raise ConvertError(f"LightQuant can't convert {path}: it is quantized already ({mark}). Take the float model.")
+    if settings.reader == COMFYUI:
+        rename = _then(rename, names_for_comfyui(component.name, keys))
     chosen = _chosen(path, component.name, {rename(key): header.shape for key, header in headers.items()}, settings)
     dtype = DTYPES[settings.dtype or USUAL_DTYPE[component.name]]
     left_out = tuple(key for key in headers if is_left_out(component.name, key))
@@ -109,6 +112,10 @@ def plan_of(path: str, headers: Mapping[str, Header], settings: Settings, name: 
         outputs.append(Output(key, new, format_, stored_parts(format_, header.shape, header.dtype, dtype, settings.reader)))
     _check_names(path, outputs)
     return Plan(component.name, settings, _in_files(outputs, settings.layout, name), left_out, unfit)
+
+
+def _then(first: Callable[[str], str], second: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda key: second(first(key))
 
 
 def _chosen(path: str, component: str, shapes: Mapping[str, tuple[int, ...]], settings: Settings) -> dict[str, Format]:

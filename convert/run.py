@@ -1,9 +1,7 @@
 """Carries a plan out, a tensor at a time: read, changed, quantized, written; nothing has its final name until all is whole."""
 
 import json
-import logging
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Protocol
@@ -18,17 +16,12 @@ from ..loaders.files import PICKLED
 from ..loaders.random_weights import MARK, is_marked_random
 from ..loaders.storage import CONFIG, FILE, INDEX, storage_of
 from .overlap import Behind, ahead
+from .partial import PARTIAL, PICKLED_TOO, put, recover, temporary
 from .plan import Output, Plan
 from .settings import SINGLE, Settings
 from .source import Source
 from .stored import SCALE, WHOLE, stored_tensors
 from .writer import SafetensorsWriter, frame_of
-
-PARTIAL = ".partial"
-"""Behind the name of what is being written."""
-
-_PICKLED_TOO, _REPLACED = ".pth", ".replaced"
-"""Behind that, a torch.save file in the making; and behind a folder's name, what is about to be replaced."""
 
 _INDEX = f"diffusion_pytorch_model{INDEX}"
 """LightX2V's name for it, whatever the parts are called."""
@@ -41,8 +34,6 @@ Witness = Callable[[Output, torch.Tensor, Mapping[str, torch.Tensor]], None]
 
 TensorsOf = Callable[[Output], Mapping[str, torch.Tensor]]
 """Gives what is written of an output, by the suffix behind its layer's name."""
-
-log = logging.getLogger(__name__)
 
 
 class Change(Protocol):
@@ -94,10 +85,10 @@ def write(
     Raises ConvertError as run does, and whatever the functions raise; what was there before stays then.
     """
     with _explained(target):
-        _recover(target)
+        recover(target)
     check_target(plan, target, force)
     partial = target + PARTIAL
-    with _explained(target), _temporary(partial):
+    with _explained(target), temporary(partial):
         step = steps(plan, progress)
         if plan.settings.layout == SINGLE:
             (outputs,) = plan.files.values()
@@ -110,13 +101,15 @@ def write(
                 _write_file(os.path.join(partial, name), outputs, tensors_of, metadata, step)
             _write_index(plan, partial)
         finish()
-        _put(partial, target)
+        if not force:
+            _check_free(target)  # it took a while
+        put(partial, target)
 
 
 def check_target(plan: Plan, target: str, force: bool) -> None:
     """Raise ConvertError where the target is taken or the disk has no room for it."""
-    if os.path.exists(target) and not force:
-        raise ConvertError(f"{target} is there already. Choose another name, or replace it with --force.")
+    if not force:
+        _check_free(target)
     if os.path.isdir(target):
         _check_replaceable(plan, target)
     folder = os.path.dirname(os.path.abspath(target))
@@ -124,6 +117,11 @@ def check_target(plan: Plan, target: str, force: bool) -> None:
     needed = plan.nbytes * (2 if target.lower().endswith(PICKLED) else 1)
     if needed > free:
         raise ConvertError(f"converting needs {readable(needed)} of room, and {folder} has {readable(free)} free. Nothing was written.")
+
+
+def _check_free(target: str) -> None:
+    if os.path.lexists(target):
+        raise ConvertError(f"{target} is there already. Choose another name, or replace it with --force.")
 
 
 def _check_replaceable(plan: Plan, folder: str) -> None:
@@ -205,11 +203,11 @@ def check_finite(key: str, tensor: torch.Tensor) -> None:
 
 def _pickle(path: str) -> None:
     """Turn a safetensors file into a torch.save dictionary, which LightX2V's encoders are; its tensors stay in the file's mapping meanwhile."""
-    with safe_open(path, "pt") as file, open(path + _PICKLED_TOO, "wb") as pickled:
+    with safe_open(path, "pt") as file, open(path + PICKLED_TOO, "wb") as pickled:
         torch.save({key: file.get_tensor(key) for key in file.keys()}, pickled)  # noqa: SIM118 - it is no dictionary
         pickled.flush()
         os.fsync(pickled.fileno())
-    os.replace(path + _PICKLED_TOO, path)
+    os.replace(path + PICKLED_TOO, path)
 
 
 def metadata_of(source: Source, format_name: str, scaling: str, changes: Iterable[str] = ()) -> dict[str, str]:
@@ -238,51 +236,6 @@ def _write_index(plan: Plan, folder: str) -> None:
         file.write(_index(plan, size))
         file.flush()
         os.fsync(file.fileno())
-
-
-def _put(partial: str, target: str) -> None:
-    """The finished work under its name; a folder that is replaced leaves only once the new one stands in its place."""
-    if not os.path.isdir(target):
-        os.replace(partial, target)
-        return
-    old = target + _REPLACED
-    os.rename(target, old)
-    try:
-        os.rename(partial, target)
-    except OSError:
-        os.rename(old, target)
-        raise
-    shutil.rmtree(old)
-
-
-def _recover(target: str) -> None:
-    """Give a folder its name back that an earlier run had moved out of the way when it was killed."""
-    old = target + _REPLACED
-    if os.path.exists(old) and os.path.exists(target):
-        raise ConvertError(f"{old} is in the way. It may be what a conversion that was cut off replaced: look at it, then remove or rename it.")
-    if os.path.isdir(old):
-        os.rename(old, target)
-        log.warning("LightQuant: an earlier conversion was cut off while it replaced %s, which has its name back now.", target)
-
-
-@contextmanager
-def _temporary(partial: str) -> Iterator[None]:
-    """Nothing of this name before and after."""
-    if os.path.exists(partial):
-        log.warning("LightQuant: an earlier conversion to %s was cut off; this one starts from the beginning.", partial.removesuffix(PARTIAL))
-    try:
-        _remove(partial, partial + _PICKLED_TOO)
-        yield
-    finally:
-        _remove(partial, partial + _PICKLED_TOO)
-
-
-def _remove(*paths: str) -> None:
-    for path in paths:
-        if os.path.isdir(path):
-            shutil.rmtree(path)
-        elif os.path.exists(path):
-            os.remove(path)
 
 
 @contextmanager

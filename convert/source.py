@@ -22,12 +22,20 @@ class Source:
         self._state = _state(path)
         self.headers: Mapping[str, Header] = headers(path)
         self._open: dict[str, dict[str, torch.Tensor]] = {}
+        self._added: dict[str, torch.Tensor] = {}
+
+    def add(self, key: str, tensor: torch.Tensor) -> None:
+        """A tensor that is written as if the checkpoint had it; it takes the place of one that has its key."""
+        self._added[key] = tensor
+        self.headers = {**self.headers, key: Header(tensor.dtype, tuple(tensor.shape), tensor.nbytes, self.path, None)}
 
     def read(self, key: str) -> torch.Tensor:
         """One tensor in memory of its own.
 
         Mapping the whole file, as safetensors' reader does, asks the system for the file's size of memory, which it may refuse.
         """
+        if key in self._added:
+            return self._added[key]
         header = self.headers[key]
         if header.offset is None:
             return self._pickled(header.file)[key]

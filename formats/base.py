@@ -96,7 +96,7 @@ class Format(ABC):
         return dtype == self.dtype and len(shape) == 2 and tuple(scale_shape) == self.scale_shape(tuple(shape))
 
     def problem(self, data: torch.Tensor, scale: torch.Tensor | None) -> str | None:
-        """Why these two tensors are not a weight of this format, in words for an error, or None if they are."""
+        """Why these two tensors are not a weight of this format, in words for an error, or None if they are; on meta, by dtype and shape alone."""
         if data.dtype != self.dtype or data.ndim != 2:
             return f"its weight is {data.dtype} of shape {list(data.shape)}, where {self.name} has {self.dtype} with two dimensions"
         if scale is None:
@@ -104,6 +104,6 @@ class Format(ABC):
         if not self.fits(data.dtype, data.shape, scale.shape) or not scale.dtype.is_floating_point:
             expected = list(self.scale_shape(tuple(data.shape)))
             return f"its scale is {scale.dtype} of shape {list(scale.shape)}, where {self.name} has floats of shape {expected}"
-        if not bool(torch.isfinite(scale).all()):
+        if not scale.is_meta and not bool(torch.isfinite(scale).all()):
             return "its scale holds NaN or infinite values"
         return None

@@ -1,37 +1,23 @@
 """What every kernel is: two functions, so that one quantized activation can feed several products."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 
 from ..formats import PLAIN, QuantizedWeight, packing_of
+from .checks.once import NotMadeError, nothing_runs
 from .foreign.packages import Found, Package, find
+from .quantize import quantize
+from .rows import Coding, Rows, floats
 
 Verdict = tuple[bool, str]
 """Whether something can run, and the reason in words for a user."""
 
+Foreseen = tuple[bool | None, str]
+"""The same as far as can be told without running anything; None where a check that was never made has to tell."""
 
-class Rows(NamedTuple):
-    """Activations ready for a product.
-
-    values: [M, K], in the kernel's 8-bit dtype, or in the float dtype they came in.
-    scale: fp32 [M, 1], one a row (token), or [M, G], one for each 128 of a row; None where the values are float as they came.
-    """
-
-    values: torch.Tensor
-    scale: torch.Tensor | None
-
-
-GROUP = 128
-"""How many activations of a row share a scale where a row has several."""
-
-
-def floats(rows: Rows) -> torch.Tensor:
-    """The activations [M, K] that rows stand for, in fp32."""
-    if rows.scale is None or rows.scale.shape[1] == 1:
-        return rows.values.float() if rows.scale is None else rows.values.float() * rows.scale
-    return rows.values.float() * rows.scale.repeat_interleave(GROUP, dim=1)[:, : rows.values.shape[1]]
+UNCHECKED = "not checked yet"
 
 
 class Kernel(ABC):
@@ -49,6 +35,8 @@ class Kernel(ABC):
     """What its code comes with."""
     packings: ClassVar[tuple[str, ...]] = (PLAIN,)
     """The packings of the format that it multiplies; weights in another one are repacked into the first of these when they are loaded."""
+    coding: Coding | None = None
+    """How its activations are quantized; None: they stay float."""
     in_multiple: ClassVar[int] = 1
     out_multiple: ClassVar[int] = 1
     """What a weight's inputs and outputs have to be divisible by."""
@@ -62,6 +50,14 @@ class Kernel(ABC):
     @abstractmethod
     def is_supported(self, device: torch.device) -> Verdict:
         """Whether the device, its driver and the installed packages can run this kernel at all."""
+
+    def foreseen(self, device: torch.device) -> Foreseen:
+        """What is_supported would say, from what is known; no check is made."""
+        try:
+            with nothing_runs():
+                return self.is_supported(device)
+        except NotMadeError:
+            return None, UNCHECKED
 
     def can_run(self, rows: int, in_features: int, out_features: int, dtype: torch.dtype, device: torch.device) -> Verdict:
         """Whether the kernel takes a product of this shape with activations, and an output, of this dtype on a device that it supports."""
@@ -95,9 +91,9 @@ class Kernel(ABC):
         """The weight [N, K] in fp32 as this kernel multiplies it, for the oracle."""
         return packing_of(self.format, weight).dequantize(weight, torch.float32)
 
-    @abstractmethod
     def quantize(self, x: torch.Tensor) -> Rows:
         """Activations [M, K] in bf16, fp16 or fp32, as this kernel's products take them."""
+        return quantize(x, self.coding)
 
     @abstractmethod
     def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:

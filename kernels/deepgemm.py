@@ -13,14 +13,14 @@ from types import ModuleType
 
 import torch
 
-from ..formats import QuantizedWeight
-from .contract import Rows, Verdict
+from ..formats import FP8_B128, QuantizedWeight
+from .contract import Verdict
 from .devices import nvidia
 from .foreign.kernel import ForeignKernel
 from .foreign.packages import Found, Package, find
 from .operators import MATMUL_ARGUMENTS, fake_matmul, operator
-from .quantize_groups import quantize_groups
 from .rescale import add_bias
+from .rows import GROUP, Coding, Rows
 from .vllm import VLLM
 
 FUNCTIONS = ("fp8_gemm_nt", "gemm_fp8_fp8_bf16_nt")
@@ -46,6 +46,7 @@ def deepgemm_matmul(rows, row_scale, data, scale, bias, out_dtype):
 class DeepGEMM(ForeignKernel):
     name, format = "fp8-b128-deepgemm", "fp8-b128"
     package, variant = DEEPGEMM, "DeepGEMM"
+    coding = Coding(FP8_B128.dtype, GROUP)
     in_multiple, out_multiple = 128, 64
     is_exact_in_fp32 = False  # it writes bf16
 
@@ -62,9 +63,6 @@ class DeepGEMM(ForeignKernel):
         module = importlib.import_module(_MODULE) if find(DEEPGEMM) else _import_from(found.folder)
         if not any(hasattr(module, name) for name in FUNCTIONS):
             raise ImportError(f"it has no function {' or '.join(FUNCTIONS)}: another version or another package")
-
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(*quantize_groups(x))
 
     def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
         return deepgemm_matmul(rows.values, rows.scale, weight.data, weight.scale, bias, out_dtype)

@@ -5,10 +5,11 @@ import torch.nn.functional as F
 
 from ..formats import PACKINGS, QuantizedWeight, packing_of
 from .checks.numeric import small_check
-from .contract import Kernel, Rows, Verdict
+from .contract import Kernel, Verdict
 from .foreign.packages import TORCH
 from .operators import operator
 from .pieces import pieces
+from .rows import Rows
 
 PIECE_ELEMENTS = 1 << 24
 """A piece is at most 64 MiB in fp32; no float copy of the weight outlives its product."""
@@ -45,9 +46,6 @@ class Expanded(Kernel):
     def is_supported(self, device: torch.device) -> Verdict:
         works, reason = small_check(self, device)  # a device may lack the format's very dtype, as MPS may lack fp8
         return works, f"{self.variant}: {self.why}" if works else reason
-
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(x, None)
 
     def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
         return expanded_linear(rows.values, weight.data, weight.scale, bias, self.format).to(out_dtype)

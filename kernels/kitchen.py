@@ -9,10 +9,11 @@ import torch
 
 from ..formats import QuantizedWeight
 from .checks.numeric import small_check
-from .contract import Kernel, Rows, Verdict, floats
+from .contract import Kernel, Verdict
 from .devices import nvidia
 from .foreign.packages import KITCHEN
 from .operators import operator
+from .rows import Rows, floats
 
 
 def _fake(x, data, scale, bias):
@@ -41,9 +42,6 @@ class Kitchen(Kernel):
         except Exception as problem:  # it loads a library of its own, and that may fail in any way
             return False, f"comfy_kitchen can't be imported here: {problem}"
         return small_check(self, device) if found else (False, "this ComfyUI's comfy-kitchen is older than its int8_linear")
-
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(x, None)
 
     def activations(self, rows: Rows) -> torch.Tensor:
         found = floats(Rows(*importlib.import_module("comfy_kitchen").quantize_int8_rowwise(rows.values)))

@@ -15,12 +15,13 @@ import torch
 
 from ..formats import INT4_MARLIN, QuantizedWeight
 from . import triton_int4
-from .contract import Rows, Verdict
+from .contract import Verdict
 from .devices import nvidia
 from .foreign.kernel import ForeignKernel
 from .foreign.libraries import has_operator, parameters_of, register
 from .foreign.packages import Found, Package
 from .operators import operator
+from .rows import Rows
 from .sgl import SGL, libraries
 from .vllm import LIBRARIES as VLLM_LIBRARIES
 from .vllm import VLLM
@@ -134,9 +135,6 @@ class _Marlin(ForeignKernel):
 
     def tolerance(self, dtype: torch.dtype) -> float:
         return 0.008
-
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(x, None)
 
     def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
         return marlin_linear(rows.values, weight.data, weight.scale, bias, self.provider).to(out_dtype)

@@ -8,25 +8,25 @@ import torch.nn.functional as F
 from ..formats import FP8_CHANNEL
 from ..formats.base import SMALLEST_AMAX
 from . import jit
-from .checks.numeric import CHECKED_WIDTH
 from .checks.once import once
-from .contract import GROUP
 from .operators import operator
 from .pieces import pieces
 from .quantize_rows import PIECE_ELEMENTS
+from .rows import CHECKED_WIDTH, GROUP
 
 ROWS_IN_MULTIPLE = 4
 """TMA reads a group's scales where the next group's begin 16 bytes further, or a multiple of that; the scales between are never used."""
 
 
-def _fake(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def empty_groups(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What quantize_groups returns, unfilled."""
     rows, columns = x.shape
     padded = -(-rows // ROWS_IN_MULTIPLE) * ROWS_IN_MULTIPLE
     scale = x.new_empty((-(-columns // GROUP), padded), dtype=torch.float32)
     return x.new_empty(x.shape, dtype=FP8_CHANNEL.dtype), scale.t()[:rows]
 
 
-@operator("quantize_groups(Tensor x) -> (Tensor, Tensor)", _fake)
+@operator("quantize_groups(Tensor x) -> (Tensor, Tensor)", empty_groups)
 def quantize_groups(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """float8_e4m3fn codes [M, K] and fp32 scales [M, ceil(K / 128)] of x [M, K], so that x is about codes * scales; the last group may be ragged.
 
@@ -39,14 +39,14 @@ def quantize_groups(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _fused(triton_groups: ModuleType, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    values, scale = _fake(x)
+    values, scale = empty_groups(x)
     with torch.cuda.device(x.device):
         triton_groups.quantize_groups(x, values, scale, GROUP, FP8_CHANNEL.limit, SMALLEST_AMAX)
     return values, scale
 
 
 def _eager(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    values, scale = _fake(x)
+    values, scale = empty_groups(x)
     columns = x.shape[1]
     for part in pieces(x.shape[0], max(1, PIECE_ELEMENTS // max(1, columns))):
         groups = F.pad(x[part].float(), (0, -columns % GROUP)).unflatten(1, (-1, GROUP))

@@ -7,10 +7,10 @@ import torch
 from ..formats import FP8_CHANNEL, INT8_CHANNEL
 from ..formats.base import SMALLEST_AMAX
 from . import jit
-from .checks.numeric import CHECKED_WIDTH
 from .checks.once import once
 from .operators import operator
 from .pieces import pieces
+from .rows import CHECKED_WIDTH
 
 LIMITS = {format_.dtype: format_.limit for format_ in (FP8_CHANNEL, INT8_CHANNEL)}
 """The largest code of each dtype."""
@@ -19,11 +19,12 @@ PIECE_ELEMENTS = 1 << 24
 """The eager quantizer works in pieces of 64 MiB of fp32, so that its temporaries stay small beside a 14B model's activations."""
 
 
-def _fake(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+def empty_rows(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """What quantize_rows returns, unfilled."""
     return x.new_empty(x.shape, dtype=dtype), x.new_empty((x.shape[0], 1), dtype=torch.float32)
 
 
-@operator("quantize_rows(Tensor x, ScalarType dtype) -> (Tensor, Tensor)", _fake)
+@operator("quantize_rows(Tensor x, ScalarType dtype) -> (Tensor, Tensor)", empty_rows)
 def quantize_rows(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """Codes [M, K] in dtype (float8_e4m3fn or int8) and fp32 scales [M, 1] of x [M, K], so that x is about codes * scales.
 
@@ -35,14 +36,14 @@ def quantize_rows(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, to
 
 
 def _fused(triton_rows: ModuleType, x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    values, scale = _fake(x, dtype)
+    values, scale = empty_rows(x, dtype)
     with torch.cuda.device(x.device):
         triton_rows.quantize_rows(x, values, scale, LIMITS[dtype], SMALLEST_AMAX)
     return values, scale
 
 
 def _eager(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    values, scale = _fake(x, dtype)
+    values, scale = empty_rows(x, dtype)
     for part in pieces(x.shape[0], max(1, PIECE_ELEMENTS // max(1, x.shape[1]))):
         rows = x[part].float()
         amax = rows.abs().amax(dim=1, keepdim=True).clamp_(min=SMALLEST_AMAX)

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 
 from ..formats import QuantizedWeight
-from .contract import Kernel, Rows
+from .contract import Kernel
+from .rows import Rows
 
 
 def matmul(kernel: Kernel, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None) -> torch.Tensor:

@@ -7,7 +7,7 @@ import torch
 
 from ..errors import KernelError
 from ..formats import QuantizedWeight
-from ..schemes import AUTO, SCHEMES, schemes_of
+from ..schemes import AUTO, SCHEMES, called, schemes_of
 from . import (
     deepgemm,
     kitchen,
@@ -24,6 +24,7 @@ from . import (
     triton_int8,
     vllm,
 )
+from .activation import Activation
 from .checks import in_child
 from .checks.finding import Finding
 from .contract import Kernel, Verdict
@@ -53,7 +54,14 @@ class Selection(NamedTuple):
 
     def linear(self, x: torch.Tensor, weight: QuantizedWeight, bias: torch.Tensor | None) -> torch.Tensor:
         """y = x @ W.T + b for x [..., K] by whichever of the two takes the shape; y has x's dtype and leading shape."""
-        return self.for_rows(x.numel() // max(1, x.shape[-1]), weight, x.dtype).linear(x, weight, bias)
+        return self.multiply(Activation.of(x), weight, bias)
+
+    def multiply(self, activation: Activation, weight: QuantizedWeight, bias: torch.Tensor | None) -> torch.Tensor:
+        """The same of an activation that other layers multiply too."""
+        like = activation.like
+        kernel = self.for_rows(like.numel() // max(1, like.shape[-1]), weight, like.dtype)
+        y = kernel.matmul(activation.rows(kernel.coding), weight, bias, like.dtype)
+        return y.reshape(*like.shape[:-1], y.shape[-1])
 
     def for_rows(self, rows: int, weight: QuantizedWeight, dtype: torch.dtype) -> Kernel:
         """Whichever of the two multiplies so many rows of a dtype with the weight."""
@@ -81,25 +89,25 @@ def _checkable(device: torch.device) -> list[in_child.Checked]:
     return [(address, found.described) for address, found in wanted if found]
 
 
-def best_variant(scheme: str, device: torch.device) -> tuple[Kernel | None, str]:
-    """The first variant of the scheme's kernel that runs on the device, with its reason; or None with the reasons of all."""
+def best_variant(scheme: str, device: torch.device, checking: bool = True) -> tuple[Kernel | None, str]:
+    """The first variant of the scheme's kernel that runs on the device, with its reason; or None with the reasons of all. checking: as for select."""
     reasons = []
     for kernel in VARIANTS[scheme]:
-        supported, reason = kernel.is_supported(device)
-        if supported:
+        supported, reason = kernel.is_supported(device) if checking else kernel.foreseen(device)
+        if supported is not False:
             return kernel, "; ".join(dict.fromkeys([reason, *reasons]))
         reasons.append(reason)
     return None, "; ".join(dict.fromkeys(reasons))
 
 
-def _in_turn(schemes: Iterable[str], device: torch.device) -> Iterator[tuple[str, Kernel | None, str]]:
+def _in_turn(schemes: Iterable[str], device: torch.device, checking: bool = True) -> Iterator[tuple[str, Kernel | None, str]]:
     """The best variant of each; once one of another package is among them, all such kernels are checked, in one process."""
-    checked = False
+    checked = not checking
     for name in schemes:
         if not checked and any(isinstance(kernel, ForeignKernel) for kernel in VARIANTS[name]):
             check_all(device)
             checked = True
-        yield name, *best_variant(name, device)
+        yield name, *best_variant(name, device, checking)
 
 
 def report(device: torch.device) -> dict[str, Verdict]:
@@ -107,32 +115,51 @@ def report(device: torch.device) -> dict[str, Verdict]:
     return {scheme: (kernel is not None, reason) for scheme, kernel, reason in _in_turn(SCHEMES, device)}
 
 
-def select(scheme: str, format_name: str, device: torch.device, may_substitute: bool = True) -> Selection:
+def select(
+    scheme: str, format_name: str, device: torch.device, may_substitute: bool = True, preferred: Sequence[str] = (), checking: bool = True
+) -> Selection:
     """The kernel for weights of a format on a device.
 
     scheme: a name from the table whose format is format_name, or `auto`.
     may_substitute: whether another kernel of the same format may stand in for one that can't run here.
+    preferred: what schemes.called knows, which `auto` and whatever stands in try before the fastest.
+    checking: whether checks that were never made are made now; else a kernel that only they can tell about is taken, and its reason says so.
     Raises KernelError, which says why the scheme can't run and which ones can.
     """
     if scheme == AUTO:
-        return _fastest(format_name, device)
-    ((_, kernel, reason),) = _in_turn((scheme,), device)
+        return _automatic(format_name, device, preferred, checking)
+    ((_, kernel, reason),) = _in_turn((scheme,), device, checking)
     if kernel is not None:
         return Selection(kernel, _fallback(format_name), reason)
     if not may_substitute:
-        able = [name for name, kernel, _ in _in_turn(schemes_of(format_name), device) if kernel is not None]
+        able = [name for name, kernel, _ in _in_turn(schemes_of(format_name), device, checking) if kernel is not None]
         raise KernelError(
             f"{scheme} can't run here: {reason}. Schemes that read {format_name} and run on this machine: {', '.join(able)}. "
             'Pick one of them, or set "missing_kernel" to "substitute" to let LightQuant take one.'
         )
-    substitute = _fastest(format_name, device)
+    substitute = _automatic(format_name, device, preferred, checking)
     return substitute._replace(why=f"{scheme} can't run here: {reason}; {substitute.kernel.name} stands in for it ({substitute.why})")
 
 
-def _fastest(format_name: str, device: torch.device) -> Selection:
+def _automatic(format_name: str, device: torch.device, preferred: Sequence[str], checking: bool) -> Selection:
+    """The first of the preferred ones that runs here, however it does, else the fastest."""
+    unable = []
+    for name, kernel, reason in _in_turn(called(preferred, format_name), device, checking):
+        if kernel is not None:
+            return Selection(kernel, _fallback(format_name), f"auto: {reason}; preferred in the settings{_not_here(unable)}")
+        unable.append(name)
+    fastest = _fastest(format_name, device, checking)
+    return fastest._replace(why=f"{fastest.why}; preferred in the settings, but can't run here: {', '.join(unable)}") if unable else fastest
+
+
+def _not_here(unable: Sequence[str]) -> str:
+    return f", where {', '.join(unable)} can't run" if unable else ""
+
+
+def _fastest(format_name: str, device: torch.device, checking: bool) -> Selection:
     """The first of the order that multiplies here; what expands the weight instead is passed over until nothing else is left."""
     order, refused = order_of(format_name, device), {}
-    for place, (name, kernel, reason) in enumerate(_in_turn(order.schemes, device), 1):
+    for place, (name, kernel, reason) in enumerate(_in_turn(order.schemes, device, checking), 1):
         if kernel is not None and (place == len(order.schemes) or not isinstance(kernel, Expanded)):
             faster = [other for other in refused if other != name]
             return Selection(kernel, _fallback(format_name), "; ".join(filter(None, (f"auto: {reason}", _passed_over(order, faster)))))

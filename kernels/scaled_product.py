@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 
 from ..formats import FORMATS, QuantizedWeight
-from .contract import Kernel, Rows
-from .quantize_rows import quantize_rows
+from .contract import Kernel
+from .rows import Coding, Rows
 
 
 class ScaledProduct(Kernel):
@@ -15,8 +15,9 @@ class ScaledProduct(Kernel):
     product: Callable[..., torch.Tensor]
     """An operator of MATMUL_ARGUMENTS."""
 
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(*quantize_rows(x, FORMATS[self.format].dtype))
+    @property
+    def coding(self) -> Coding:
+        return Coding(FORMATS[self.format].dtype)
 
     def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
         return self.product(rows.values, rows.scale, weight.data, weight.scale, bias, out_dtype)

@@ -3,15 +3,16 @@
 import torch
 import torch.nn.functional as F
 
-from ..formats import QuantizedWeight
+from ..formats import FP8_B128, QuantizedWeight
 from .checks.numeric import small_check
-from .contract import Kernel, Rows, Verdict
+from .contract import Kernel, Verdict
 from .devices import nvidia
 from .expand import Expanded
 from .foreign.packages import TORCH
 from .operators import MATMUL_ARGUMENTS, fake_matmul, operator
-from .quantize_groups import ROWS_IN_MULTIPLE, quantize_groups
+from .quantize_groups import ROWS_IN_MULTIPLE
 from .rescale import add_bias
+from .rows import GROUP, Coding, Rows
 
 
 @operator("fp8_block_matmul" + MATMUL_ARGUMENTS, fake_matmul)
@@ -31,16 +32,13 @@ def fp8_block_matmul(rows, row_scale, data, scale, bias, out_dtype):
 
 class BlockWise(Kernel):
     name, format, variant = "fp8-b128-torch", "fp8-b128", "torch._scaled_mm with block-wise scales"
-    package = TORCH
+    package, coding = TORCH, Coding(FP8_B128.dtype, GROUP)
     in_multiple, out_multiple = 512, 128  # cuBLAS reads the weight's scales four to a row of blocks; others would be taken for their neighbours
     is_exact_in_fp32 = False  # it writes bf16
 
     def is_supported(self, device: torch.device) -> Verdict:
         able, why = nvidia(device, (9, 0), (9, 0), but="cuBLAS has products of such blocks for Hopper alone")
         return small_check(self, device) if able else (False, why)
-
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(*quantize_groups(x))
 
     def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
         return fp8_block_matmul(rows.values, rows.scale, weight.data, weight.scale, bias, out_dtype)

@@ -17,12 +17,12 @@ from ..formats.int4_marlin import COLUMNS
 from . import triton_int8
 from .checks.numeric import small_check, tried
 from .checks.once import once
-from .contract import Kernel, Rows, Verdict
+from .contract import Kernel, Verdict
 from .devices import nvidia
 from .foreign.packages import TRITON
 from .operators import MATMUL_ARGUMENTS, operator
 from .pieces import pieces
-from .quantize_rows import quantize_rows
+from .rows import Coding, Rows
 from .triton_product import multiply_into
 
 PIECE_BYTES = 256 << 20
@@ -133,9 +133,6 @@ class INT4Triton(Kernel):
         expands, why = _expands(self, device)
         return small_check(self, device) if expands else (False, why)
 
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(x, None)
-
     def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
         return int4_triton_linear(rows.values, weight.data, weight.scale, bias).to(out_dtype)
 
@@ -143,7 +140,7 @@ class INT4Triton(Kernel):
 class INT4A8Triton(INT4Triton):
     """int8 activations, and the weight rounded to int8 rows."""
 
-    name = "int4-g128-a8-triton"
+    name, coding = "int4-g128-a8-triton", Coding(torch.int8)
     variant = "the weight expanded to int8 by Triton, activations in int8"
 
     def is_supported(self, device: torch.device) -> Verdict:
@@ -158,9 +155,6 @@ class INT4A8Triton(INT4Triton):
 
     def operand(self, weight: QuantizedWeight) -> torch.Tensor:
         return INT8_CHANNEL.dequantize(requantized(weight), torch.float32)
-
-    def quantize(self, x: torch.Tensor) -> Rows:
-        return Rows(*quantize_rows(x, torch.int8))
 
     def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
         return int4_triton_a8_matmul(rows.values, rows.scale, weight.data, weight.scale, bias, out_dtype)

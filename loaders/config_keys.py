@@ -42,7 +42,7 @@ _LATENT = "an input of the node that makes the latent: WanImageToVideo, EmptyHun
 _MEMORY = "ComfyUI moves models and their layers between RAM and VRAM by what is free, and needs no setting for it"
 _ENCODER_MEMORY = "ComfyUI takes it out of VRAM once it is needed for something else"
 _DISK = "with dynamic VRAM ComfyUI streams weights from the file as they are needed"
-_ATTENTION = "ComfyUI picks the attention, by its start options --use-sage-attention or --use-flash-attention; a sparse one has no counterpart"
+_ATTENTION = "the input attention, the node LightQuantAttention, or a start option of ComfyUI; a sparse one has no counterpart"
 _SPARSE = "settings of a sparse, approximate attention that neither ComfyUI nor LightQuant has"
 _KERNELS = "picks among LightX2V's own ways to compute the same; ComfyUI has its own"
 _SHAPES = "ComfyUI reads it from the checkpoint's shapes"
@@ -85,8 +85,8 @@ _GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (COMFYUI, _ENCODER_MEMORY, ("t5_cpu_offload", "clip_cpu_offload", "vae_cpu_offload", "t5_offload_granularity")),
     (COMFYUI, _DISK, ("lazy_load", "t5_lazy_load", "num_disk_workers")),
     (COMFYUI, "VAE Decode goes over to tiles by itself where VRAM is short", ("vae_offload_cache",)),
-    (COMFYUI, _ATTENTION,
-     ("self_attn_1_type", "cross_attn_1_type", "cross_attn_2_type", "adapter_attn_type", "clip_attn_type", "attn_type")),
+    (ELSEWHERE, _ATTENTION, ("self_attn_1_type", "cross_attn_1_type", "cross_attn_2_type", "adapter_attn_type", "attn_type")),
+    (COMFYUI, "ComfyUI picks the image encoder's attention", ("clip_attn_type",)),
     (COMFYUI, _SHAPES, ("dim", "ffn_dim", "in_dim", "out_dim", "num_layers", "num_heads", "freq_dim", "text_dim", "num_channels_latents",
      "vae_stride", "use_img_emb", "model_type", "clip_embed_dim")),
     (COMFYUI, _FAMILY, ("patch_size", "eps", "qk_norm", "cross_attn_norm", "window_size", "num_train_timesteps")),

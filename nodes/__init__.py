@@ -6,6 +6,8 @@ ComfyUI's start waits for every pack, so what only a run of a node needs is impo
 from comfy_api.latest import ComfyExtension, io
 
 from ..routes import register
+from .attention import Attention
+from .blocks import Blocks
 from .compare import Compare
 from .download import Download
 from .from_config import FromConfig
@@ -27,7 +29,10 @@ class LightQuantExtension(ComfyExtension):
         register()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, LoRA, Offload, Quantize, Save, Inspect, Report, Compare, Kernels, FromConfig, Download]
+        return [
+            LoadDiT, LoadDiTPair, LoadT5, LoadCLIP, LoRA, Offload, Attention, Blocks,
+            Quantize, Save, Inspect, Report, Compare, Kernels, FromConfig, Download,
+        ]  # fmt: skip
 
 
 __all__ = ["LightQuantExtension"]

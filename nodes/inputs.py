@@ -2,19 +2,21 @@
 
 from comfy_api.latest import io
 
+from ..bridge.request import FIND, STOP, SUBSTITUTE
 from ..formats import DTYPES
-from ..schemes import AUTO, SCHEMES
-
-FIND = "find it"
-SUBSTITUTE, STOP = "substitute", "stop"
-
+from ..schemes import AUTO, COMFYUI, SCHEMES
 
 ANY_MODEL = (io.Model, io.Clip, io.ClipVision)
 """The types of what can be quantized."""
 
 
+PAGE = {"lightquant": {"routes": 1}}
+"""Tells the page (web/js/server.js) that this server has its routes. It is read from disk, so it may be newer than a server that runs for long."""
+
+
 def scheme() -> io.Combo.Input:
-    return io.Combo.Input("scheme", options=[AUTO, *SCHEMES], default=AUTO, tooltip="auto: the fastest kernel for this GPU and file.")
+    tooltip = "auto: the fastest kernel for this GPU and file."
+    return io.Combo.Input("scheme", options=[AUTO, *SCHEMES], default=AUTO, tooltip=tooltip, extra_dict=PAGE)
 
 
 def found(name: str, options: list[str], tooltip: str) -> io.Combo.Input:
@@ -34,11 +36,18 @@ def missing_kernel() -> io.Combo.Input:
     )
 
 
+def attention() -> io.Combo.Input:
+    """Optional, as workflows made before it lack it."""
+    return io.Combo.Input(
+        "attention",
+        options=[AUTO, COMFYUI],
+        default=AUTO,
+        optional=True,
+        advanced=True,
+        tooltip="auto: the fastest exact attention kernel that was measured on this kind of GPU. comfyui: ComfyUI's own.",
+    )
+
+
 def random() -> io.Boolean.Input:
     tooltip = "Label the report: the weights are random, even if no file says so. Its figures then say nothing about pictures."
     return io.Boolean.Input("random", default=False, tooltip=tooltip)
-
-
-def chosen(name: str) -> str | None:
-    """What the user picked in a dropdown that begins with FIND; None: nothing."""
-    return None if name == FIND else name

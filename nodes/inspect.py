@@ -3,6 +3,7 @@
 from comfy_api.latest import io, ui
 
 from ..bridge import checkpoints
+from ..bridge.settings import preferred_kernels
 from ..bridge.status import show
 from .fingerprint import fingerprint
 from .language import in_language
@@ -46,4 +47,4 @@ class Inspect(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str, data: bool) -> str:
-        return fingerprint(lambda: ((checkpoint, data), checkpoints.files_of(checkpoint)))
+        return fingerprint(lambda: ((checkpoint, data, preferred_kernels()), checkpoints.files_of(checkpoint)))

@@ -5,10 +5,10 @@ from typing import ClassVar
 from comfy_api.latest import io, ui
 
 from ..bridge import folders
-from ..bridge.request import Request
+from ..bridge.request import Request, requested
 from ..bridge.status import show
 from ..loaders.storage import paths_of
-from ..schemes import formats_of
+from ..schemes import AUTO
 from . import inputs
 from .fingerprint import fingerprint
 from .language import in_language
@@ -44,29 +44,18 @@ class _Loader(io.ComfyNode):
         )
 
     @classmethod
-    def _request(cls, scheme: str, checkpoint: str, dtype: str, missing_kernel: str, tokenizer: str = inputs.FIND) -> Request:
-        return Request(
-            component=cls.component,
-            path=folders.checkpoint_path(cls.component, inputs.chosen(checkpoint), formats_of(scheme)),
-            scheme=scheme,
-            dtype=dtype,
-            may_substitute=missing_kernel == inputs.SUBSTITUTE,
-            tokenizer=folders.tokenizer_path(tokenizer) if inputs.chosen(tokenizer) else None,
-        )
-
-    @classmethod
     @in_language
     def execute(cls, **values: str) -> io.NodeOutput:
         from ..bridge.load import load, summary
 
-        loaded = load(cls._request(**values))
+        loaded = load(requested(cls.component, **values))
         text = show(summary(loaded.record), cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(loaded.model, ui=ui.PreviewText(text))
 
     @classmethod
     def fingerprint_inputs(cls, **values: str) -> str:
         def ask() -> tuple[Request, list[str]]:
-            request = cls._request(**values)
+            request = requested(cls.component, **values)
             files = [*paths_of(request.path), *([request.tokenizer] if request.tokenizer else [])]
             if cls.component == "t5" and request.tokenizer is None:
                 files += folders.spiece_models_for(request.path)
@@ -81,7 +70,25 @@ class LoadDiT(_Loader):
     @classmethod
     def define_schema(cls) -> io.Schema:
         what = "Loads a quantized Wan diffusion model in LightX2V's files as a MODEL."
-        return cls._schema("LightQuantLoadDiT", "Load Quantized DiT", what, io.Model.Output())
+        return cls._schema("LightQuantLoadDiT", "Load Quantized DiT", what, io.Model.Output(), inputs.attention())
+
+    @classmethod
+    @in_language
+    def execute(cls, attention: str = AUTO, **values: str) -> io.NodeOutput:
+        from ..attention.apply import attend
+        from ..bridge.load import load, summary
+
+        node_id = cls.hidden and cls.hidden.unique_id
+        loaded = load(requested(cls.component, **values))
+        said = attend(loaded.patcher, attention, lambda used: show(f"{text}\n{used}", node_id))
+        text = f"{summary(loaded.record)}\n{said}"
+        text = show(text, node_id)
+        return io.NodeOutput(loaded.model, ui=ui.PreviewText(text))
+
+    @classmethod
+    def fingerprint_inputs(cls, attention: str = AUTO, **values: str) -> str:
+        """Of the file and how it is read: what becomes of its attention, ComfyUI sees by the input."""
+        return super().fingerprint_inputs(**values)
 
 
 class LoadT5(_Loader):
@@ -95,7 +102,7 @@ class LoadT5(_Loader):
             folders.tokenizer_names(),
             "umt5's sentencepiece model. find it: from the checkpoint, from google/umt5-xxl beside it, or from another text encoder file.",
         )
-        return cls._schema("LightQuantLoadT5", "Load Quantized T5", what, io.Clip.Output(), tokenizer)
+        return cls._schema("LightQuantLoadT5", "Load Quantized T5 (Text Encoder)", what, io.Clip.Output(), tokenizer)
 
 
 class LoadCLIP(_Loader):
@@ -104,4 +111,4 @@ class LoadCLIP(_Loader):
     @classmethod
     def define_schema(cls) -> io.Schema:
         what = "Loads the quantized CLIP vision encoder of Wan in LightX2V's files as a CLIP_VISION."
-        return cls._schema("LightQuantLoadCLIP", "Load Quantized CLIP", what, io.ClipVision.Output())
+        return cls._schema("LightQuantLoadCLIP", "Load Quantized CLIP Vision", what, io.ClipVision.Output())

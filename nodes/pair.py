@@ -3,13 +3,11 @@
 from comfy_api.latest import io, ui
 
 from ..bridge import folders
+from ..bridge.pair_files import requested_pair
 from ..bridge.request import Request
 from ..bridge.status import show
-from ..loaders.identity import identify_path
-from ..loaders.pair import check_pair, counterpart
 from ..loaders.storage import paths_of
-from ..loaders.wan_folder import HIGH, LOW
-from ..schemes import formats_of
+from ..schemes import AUTO
 from . import inputs
 from .fingerprint import fingerprint
 from .language import in_language
@@ -33,45 +31,34 @@ class LoadDiTPair(io.ComfyNode):
                 inputs.found("low_noise", names, "The expert of the remaining steps. find it: the one that fits the other, or the only one."),
                 inputs.dtype(),
                 inputs.missing_kernel(),
+                inputs.attention(),
             ],
             outputs=[io.Model.Output("high_noise_model", "high noise"), io.Model.Output("low_noise_model", "low noise")],
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def _requests(cls, scheme: str, high_noise: str, low_noise: str, dtype: str, missing_kernel: str) -> list[Request]:
-        high, low = _pair(inputs.chosen(high_noise), inputs.chosen(low_noise), formats_of(scheme))
-        return [Request("dit", path, scheme, dtype, may_substitute=missing_kernel == inputs.SUBSTITUTE) for path in (high, low)]
-
-    @classmethod
     @in_language
-    def execute(cls, **values: str) -> io.NodeOutput:
+    def execute(cls, attention: str = AUTO, **values: str) -> io.NodeOutput:
+        from ..attention.apply import attend
         from ..bridge.load import load, summary
         from ..offload.partner import make_pair
 
-        high, low = (load(request) for request in cls._requests(**values))
+        node_id = cls.hidden and cls.hidden.unique_id
+        high, low = (load(request) for request in requested_pair(**values))
         make_pair(high.patcher, low.patcher, paths_of(low.record.file))
-        text = f"high noise: {summary(high.record)}\n\nlow noise: {summary(low.record)}"
-        return io.NodeOutput(high.model, low.model, ui=ui.PreviewText(show(text, cls.hidden and cls.hidden.unique_id)))
+        lines = []
+        for name, expert in (("high noise", high), ("low noise", low)):
+            said = attend(expert.patcher, attention, lambda used, name=name: show(f"{text}\n\n{name}: {used}", node_id))
+            lines.append(f"{name}: {summary(expert.record)}\n{said}")
+        text = "\n\n".join(lines)
+        text = show(text, node_id)
+        return io.NodeOutput(high.model, low.model, ui=ui.PreviewText(text))
 
     @classmethod
-    def fingerprint_inputs(cls, **values: str) -> str:
+    def fingerprint_inputs(cls, attention: str = AUTO, **values: str) -> str:
         def ask() -> tuple[list[Request], list[str]]:
-            requests = cls._requests(**values)
+            requests = requested_pair(**values)
             return requests, [part for request in requests for part in paths_of(request.path)]
 
         return fingerprint(ask)
-
-
-def _pair(high: str | None, low: str | None, formats: list[str]) -> tuple[str, str]:
-    picked = {expert: folders.full_path("dit", name) for expert, name in ((HIGH, high), (LOW, low)) if name}
-    found = dict(picked)
-    for expert, other in ((HIGH, LOW), (LOW, HIGH)):
-        if expert not in found:
-            beside = counterpart(picked[other]) if other in picked else None
-            identity = identify_path(beside) if beside else None
-            # Two float experts are quantized while they load, as the picked one is.
-            fits = identity and identity.component == "dit" and (identity.is_read_as(formats) or identity == identify_path(picked[other]))
-            found[expert] = beside if fits else folders.checkpoint_path("dit", None, formats, expert)
-    check_pair(found[HIGH], found[LOW])
-    return found[HIGH], found[LOW]

@@ -2,10 +2,12 @@
 
 from comfy_api.latest import io, ui
 
+from ..bridge.settings import preferred_kernels
 from ..bridge.status import show
 from ..formats import ABSMAX, MSE
 from ..schemes import SCHEMES
 from . import inputs
+from .fingerprint import fingerprint
 from .language import in_language
 
 
@@ -50,3 +52,8 @@ class Quantize(io.ComfyNode):
         quantized = quantize_model(model, scheme, scale, missing_kernel == inputs.SUBSTITUTE)
         text = show(summary(quantized.record), cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(quantized.model, ui=ui.PreviewText(text))
+
+    @classmethod
+    def fingerprint_inputs(cls, **_) -> str:
+        """Changes with what stands in for a missing kernel."""
+        return fingerprint(lambda: (preferred_kernels(), []))

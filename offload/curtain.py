@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from ..kernels import Activation
 from .units import Layer
 
 _SHOWN = ("weight", "bias", "weight_scale", "set_weight", "convert_weight")
@@ -21,9 +22,16 @@ class Curtain(torch.nn.Module):
         self._behind = (layer, arrive)  # in a tuple: a module would be one of this module's own
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self._arrived()(x)
+
+    def multiply(self, activation: Activation) -> torch.Tensor:
+        """The layer's, which a fused block calls in place of forward."""
+        return self._arrived().multiply(activation)
+
+    def _arrived(self) -> torch.nn.Module:
         layer, arrive = self._behind
         arrive()
-        return layer(x)
+        return layer
 
     def __getattr__(self, name: str):
         if name not in _SHOWN:

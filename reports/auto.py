@@ -1,5 +1,6 @@
 """What `auto` takes for a format."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -23,10 +24,10 @@ class AutoTakes(NamedTuple):
         return f"{self.scheme}: {self.why}" if self.scheme else self.why
 
 
-def auto_takes(format_name: str, device: torch.device) -> AutoTakes:
-    """What `auto` runs for weights of a format on a device, or why it would stop."""
+def auto_takes(format_name: str, device: torch.device, preferred: Sequence[str] = (), checking: bool = True) -> AutoTakes:
+    """What `auto` runs for weights of a format on a device, or why it would stop. preferred, checking: as for select."""
     try:
-        chosen = select(AUTO, format_name, device)
+        chosen = select(AUTO, format_name, device, preferred=preferred, checking=checking)
     except KernelError as problem:
         return AutoTakes(format_name, None, "", str(problem))
     except torch.OutOfMemoryError:

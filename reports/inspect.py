@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -70,9 +70,12 @@ class Inspection:
         return named
 
 
-def inspect(path: str, device: torch.device, data: bool = False, progress: Progress | None = None) -> Inspection:
+def inspect(
+    path: str, device: torch.device, data: bool = False, progress: Progress | None = None, preferred: Sequence[str] = ()
+) -> Inspection:
     """Describe the file or folder at path. device: what the schemes are asked about; data: read the tensors too, a piece at a time.
 
+    preferred: what `auto` tries first, as for kernels.select.
     Raises CheckpointError where it can't be read or is damaged; a file that is no component of the pack's is described all the same.
     """
     storage, found = storage_of(path), headers(path)
@@ -97,7 +100,7 @@ def inspect(path: str, device: torch.device, data: bool = False, progress: Progr
         notes=(*notes_on(bare, len(found) - len(bare)), *(damage_in(bare, formats) if family else ()), *_too_short(storage, family)),
         metadata=_metadata(path),
         device=device_name(device),
-        auto={name: auto_takes(name, device).said for name in formats},
+        auto={name: auto_takes(name, device, preferred).said for name in formats},
         schemes=schemes_for(formats, device),
         data=check(bare, progress) if data else None,
     )

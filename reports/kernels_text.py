@@ -4,9 +4,10 @@ import textwrap
 from collections.abc import Callable, Iterable
 
 from ..formats import FORMATS
-from ..schemes import AUTO, SCHEMES
+from ..schemes import ATTENTIONS, AUTO, SCHEMES
 from ..texts import padded
-from .kernels import KernelReport, KernelRow
+from .kernel_rows import KernelRow
+from .kernels import KernelReport
 from .machine import Environment
 from .text import size_text
 
@@ -21,15 +22,17 @@ _HERE = {True: "runs", False: "can't run", None: "not checked"}
 
 
 def to_text(report: KernelReport, say: Say = str) -> str:
-    """The machine, every scheme, and at the end what `auto` takes; nothing in it depends on the terminal."""
+    """The machine, every scheme, every attention, and at the end what `auto` takes; nothing in it depends on the terminal."""
     lines = [say("LightQuant kernel report")]
     for label, text in [*_environment(report.environment), ("findings", f"kept in {report.remembered}")]:
         lines += _said(label, text, say)
     lines.append("")
     for row in report.kernels:
-        lines.append(_head(row, say))
-        for label, text in _about(row):
-            lines += _said(label, text, say)
+        lines += _row(row, say)
+    lines += ["", say("attention")]
+    for row in report.attention:
+        lines += _row(row, say)
+    lines += _said(AUTO, report.auto_attention, say)
     lines += ["", say(f"{AUTO} takes")]
     for each in report.auto:
         lines += _said(each.format, each.said, say)
@@ -49,8 +52,15 @@ def _environment(machine: Environment) -> list[tuple[str, str]]:
     ]
 
 
+def _row(row: KernelRow, say: Say) -> list[str]:
+    lines = [_head(row, say)]
+    for label, text in _about(row):
+        lines += _said(label, text, say)
+    return lines
+
+
 def _head(row: KernelRow, say: Say) -> str:
-    names, formats = max(map(len, SCHEMES)), max(map(len, FORMATS))
+    names, formats = max(map(len, (*SCHEMES, *ATTENTIONS))), max(map(len, FORMATS))
     package = f"{row.package} {row.version or say('of unknown version')}" if row.where else row.package
     return f"{row.scheme:{names}}  {row.format:{formats}}  {padded(say(_HERE[row.available]), 11)}  {package}"
 

@@ -1,5 +1,6 @@
 """What the nodes know, for the browser: routes under /lightquant, JSON in and out. Nothing runs on a GET."""
 
+from ..bridge import unfinished
 from ..bridge.status import prompt_server
 
 
@@ -10,7 +11,8 @@ def register() -> None:
     """
     server = prompt_server()
     if server is not None:
-        from . import kernels  # aiohttp, which they need, is there with a server only
+        from .table import ROUTES  # aiohttp, which they need, is there with a server only
 
-        server.routes.get("/lightquant/kernels")(kernels.last)
-        server.routes.post("/lightquant/kernels")(kernels.make)
+        for method, path, handler in ROUTES:
+            server.routes.route(method, f"/lightquant/{path}")(handler)
+        unfinished.clear()

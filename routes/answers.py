@@ -7,11 +7,15 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from ..errors import CheckpointError, ConvertError, DiscoveryError, FitError, JobError, ReportError, SchemeError
 from ..texts import language_of, translate, translate_all
 
 Handler = Callable[[web.Request], Awaitable[dict]]
 
 JSON = "application/json"
+
+ASKED_FOR = (CheckpointError, DiscoveryError, SchemeError, ConvertError, FitError, JobError, ReportError)
+"""What was asked for can't be had, and the error says what can: no failure of ours."""
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +32,8 @@ def answers(handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]
             if refusal.content_type == JSON:
                 refusal.text = json.dumps(translate_all(json.loads(refusal.text), say))
             raise
+        except ASKED_FOR as problem:
+            raise refused(web.HTTPBadRequest, say(str(problem))) from problem
         except Exception as problem:  # a page can't show a traceback; the log has it
             log.exception("LightQuant can't answer %s %s", request.method, request.path)
             raise refused(web.HTTPInternalServerError, say(str(problem)) or type(problem).__name__) from problem
@@ -38,6 +44,11 @@ def answers(handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]
 def refused(kind: type[web.HTTPError], why: str) -> web.HTTPError:
     """The exception that answers {"error": why}."""
     return kind(text=json.dumps({"error": why}), content_type=JSON)
+
+
+def is_gone(request: web.Request) -> bool:
+    """Whether nobody waits for the answer any more."""
+    return request.transport is None or request.transport.is_closing()
 
 
 async def body_of(request: web.Request) -> dict:
@@ -52,5 +63,5 @@ async def body_of(request: web.Request) -> dict:
     except ValueError as problem:
         raise refused(web.HTTPBadRequest, f"the body is not JSON: {problem}") from problem
     if not isinstance(body, dict):
-        raise refused(web.HTTPBadRequest, 'the body is not a JSON object, such as {"recheck": false}')
+        raise refused(web.HTTPBadRequest, "the body is not a JSON object, such as {}")
     return body

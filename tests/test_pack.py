@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-LAYERS = ["errors", "texts", "formats", "schemes", "kernels", "loaders", "convert", "reports", "bridge", "offload", "lora", "routes", "nodes"]
+LAYERS = [
+    "errors", "texts", "formats", "schemes", "kernels", "loaders", "convert", "reports", "bridge", "offload", "lora", "attention", "fusion", "routes",
+    "nodes",
+]  # fmt: skip
 """From the ground up. The command line stands beside the bridge: it knows no ComfyUI."""
 COMFYUI = {"comfy", "comfy_api", "comfy_kitchen", "folder_paths", "nodes", "server", "execution"}
 KERNEL_PACKAGES = {"vllm", "sgl_kernel", "torchao", "q8_kernels", "deep_gemm", "marlin", "triton"}

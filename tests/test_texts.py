@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from pathlib import Path
 
 import pytest
 from comfy_api.latest import io
@@ -12,6 +13,13 @@ from source_texts import FIELD, REPOSITORY, templates, templates_of
 
 LANGUAGES = ("en", "zh")
 READMES = {"en": "README.md", "zh": "README.zh.md"}
+DOCS = {
+    "en": sorted(page.relative_to(REPOSITORY).as_posix() for page in (REPOSITORY / "docs").glob("*.md") if not page.name.endswith(".zh.md")),
+    "zh": sorted(page.relative_to(REPOSITORY).as_posix() for page in (REPOSITORY / "docs").glob("*.zh.md")),
+}
+"""What is too long for the READMEs, by language."""
+PAIRS = list(zip((READMES["en"], *DOCS["en"]), (READMES["zh"], *(f"{page[:-3]}.zh.md" for page in DOCS["en"])), strict=True))
+"""Every page in English and in Chinese."""
 HELP = REPOSITORY / "web" / "docs"
 MESSAGE = ("message", "信息")
 """The head of the column that quotes errors."""
@@ -117,15 +125,11 @@ def test_the_chinese_texts_are_chinese():
         texts = [node["display_name"], node["description"], *(each["tooltip"] for each in node["inputs"].values())]
         assert [text for text in texts if not CHINESE.search(text)] == []
     for setting in json.loads(read("locales", "zh", "settings.json")).values():
-        assert all(map(CHINESE.search, setting.values()))
+        assert all(map(CHINESE.search, strings(setting)))
 
 
 def test_every_setting_that_is_shown_is_named():
-    shown = [
-        name
-        for file in (REPOSITORY / "web" / "js").rglob("*.js")
-        for name in re.findall(r'id: "(LightQuant\.\w+)"', file.read_text(encoding="utf-8"))
-    ]
+    shown = re.findall(r'"(LightQuant\.\w+)"', read("web", "js", "settings.js"))
     for language in LANGUAGES:
         assert set(json.loads(read("locales", language, "settings.json"))) == {name.replace(".", "_") for name in shown}
 
@@ -166,7 +170,7 @@ def test_help_pages_belong_to_nodes_and_say_the_same_in_both_languages():
 @pytest.mark.parametrize("file", [*READMES.values(), *(page.relative_to(REPOSITORY).as_posix() for page in sorted(HELP.glob("*/*.md")))])
 def test_quoted_errors_exist(file):
     said, errors = what_is_said("zh" if "zh" in file else "en"), quoted_errors(read(file))
-    assert len(errors) >= 8
+    assert len(errors) >= (8 if file in READMES.values() else 4)
     missing = []
     for error in errors:
         # An error may be put together from several texts: each piece between the varying parts must stand in one.
@@ -174,27 +178,38 @@ def test_quoted_errors_exist(file):
     assert missing == []
 
 
-@pytest.mark.parametrize("file", READMES.values())
-def test_the_readme_names_commands_nodes_inputs_and_schemes(file):
-    text = read(file)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_pages_name_commands_nodes_inputs_and_schemes(language):
+    text = read(READMES[language])
     for command in ("python3 scripts/demo.py", "python3 scripts/test.py", "lightquant schemes", "lightquant inspect"):
         assert f"`{command}" in text
-    named = set(code(text))
+    named = set(code(text + read("docs", "nodes.md" if language == "en" else "nodes.zh.md")))
     for schema in schemas():
-        assert schema.node_id in named
+        assert schema.node_id in code(text)
         assert {each.id for each in schema.inputs} <= named
     by_name = {code(row[0])[0]: code(row[1])[0] for table in tables(text) for row in table if len(row) == 5 and code(row[0]) and code(row[1])}
     assert {name: by_name.get(name) for name in SCHEMES} == {scheme.name: scheme.format for scheme in SCHEMES.values()}
 
 
-@pytest.mark.parametrize("file", READMES.values())
-def test_what_the_readme_links_to_exists(file):
-    for target in re.findall(r"\]\(([^)#]+)\)", read(file)):
-        assert target.startswith("http") or (REPOSITORY / target).exists(), target
+@pytest.mark.parametrize("file", [page for pair in PAIRS for page in pair])
+def test_what_the_pages_link_to_exists(file):
+    for target, part in re.findall(r"\]\(([^)#]+)(#[^)]*)?\)", read(file)):
+        if target.startswith("http"):
+            continue
+        path = (REPOSITORY / file).parent / target
+        assert path.exists(), target
+        if part:
+            titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            assert part[1:] in [title.lower().replace(" ", "-") for title in titles], part
 
 
-@pytest.mark.parametrize("file", READMES.values())
-def test_the_readme_has_the_options_of_demo_and_tests(file):
+def test_every_page_is_linked_from_the_readme_of_its_language():
+    for language in LANGUAGES:
+        assert set(DOCS[language]) <= set(re.findall(r"\]\(([^)#]+)\)", read(READMES[language])))
+
+
+@pytest.mark.parametrize("file", ["docs/development.md", "docs/development.zh.md"])
+def test_the_development_page_has_the_options_of_demo_and_tests(file):
     from demo_options import make_parser
 
     options = {option for action in make_parser()._actions for option in action.option_strings if option.startswith("--")} - {"--help"}
@@ -202,13 +217,13 @@ def test_the_readme_has_the_options_of_demo_and_tests(file):
     assert options <= named
 
 
-def test_both_readmes_have_the_same_outline_and_tables():
-    english, chinese = (read(file) for file in READMES.values())
+@pytest.mark.parametrize("pages", PAIRS, ids=lambda pages: pages[0])
+def test_every_page_has_the_same_outline_and_tables_in_both_languages(pages):
+    english, chinese = map(read, pages)
     assert headings(english) == headings(chinese)
     pairs = list(zip(tables(english), tables(chinese), strict=True))
-    assert len(pairs) > 8
     for ours, theirs in pairs:
         assert [len(row) for row in ours] == [len(row) for row in theirs], ours[0]
         assert code_in_cells(ours) == code_in_cells(theirs), ours[0]
-    assert f"]({READMES['zh']})" in english
-    assert f"]({READMES['en']})" in chinese
+    assert f"]({Path(pages[1]).name})" in english
+    assert f"]({Path(pages[0]).name})" in chinese

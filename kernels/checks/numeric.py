@@ -1,6 +1,6 @@
 """Small numeric checks of a kernel."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TypeVar
 
@@ -8,7 +8,8 @@ import torch
 
 from ...formats import FORMATS, QuantizedWeight, repacked
 from .. import reference
-from ..contract import Kernel, Rows, Verdict
+from ..contract import Kernel, Verdict
+from ..rows import CHECKED_WIDTH, Rows
 from .finding import Finding
 from .once import once
 
@@ -17,8 +18,8 @@ Moved = TypeVar("Moved", Rows, QuantizedWeight)
 Size = tuple[int, int, int]
 """Rows, inputs and outputs of a product."""
 
-CHECKED_WIDTH = 5120
-"""The checks run at the width of a 14B model, so that what they compile is what it needs next."""
+Measured = tuple[str, float, float]
+"""What was computed, in words; the relative error that it had, and the one that it may have."""
 
 SMALL: Size = (48, CHECKED_WIDTH, 128)
 
@@ -56,24 +57,35 @@ def tried(kernel: Kernel, wrong: Callable[[], str]) -> Verdict:
 
 def thorough_check(kernel: Kernel, device: torch.device, load: Callable[[], None]) -> Finding:
     """What many products of many shapes show; for a process of its own, as it may end it. load: goes first."""
-    worst, done = 0.0, 0
-    try:
+
+    def measured() -> Iterator[Measured]:
         load()
         for rows, inputs, outputs, dtype, has_bias in THOROUGH:
-            if not kernel.can_run(rows, inputs, outputs, dtype, device)[0]:
-                continue
-            error = error_of(kernel, device, rows, inputs, outputs, dtype, has_bias)
-            worst, done = max(worst, error), done + 1
-            if error > kernel.tolerance(dtype):
-                what = f"{rows} x {inputs} by {outputs} in {str(dtype).removeprefix('torch.')}, {'with' if has_bias else 'without'} bias"
-                return Finding(False, f"it is wrong: relative error {error:.3g} in a product of {what}", error)
+            if kernel.can_run(rows, inputs, outputs, dtype, device)[0]:
+                what = f"a product of {rows} x {inputs} by {outputs} in {str(dtype).removeprefix('torch.')}, {'with' if has_bias else 'without'} bias"
+                yield what, error_of(kernel, device, rows, inputs, outputs, dtype, has_bias), kernel.tolerance(dtype)
+
+    return judged(measured(), "products")
+
+
+def judged(measured: Iterable[Measured], what: str) -> Finding:
+    """What is found of a kernel by computations that are made one after the other, up to the first that is wrong.
+
+    what: they are called. Whatever making them raises is a finding, too.
+    """
+    worst, allowed, done = 0.0, 0.0, 0
+    try:
+        for described, error, tolerance in measured:
+            worst, allowed, done = max(worst, error), max(allowed, tolerance), done + 1
+            if not error <= tolerance:
+                return Finding(False, f"it is wrong: relative error {error:.3g} in {described}", error)
     except torch.OutOfMemoryError as problem:
         return Finding(False, f"its check had no memory: {first_line(problem)}", lasting=False)
     except Exception as problem:
         return Finding(False, f"it fails: {first_line(problem)}")
     if not done:
-        return Finding(False, "it takes none of the products that it is checked with")
-    return Finding(True, f"relative error at most {worst:.2g} of {kernel.tolerance(torch.bfloat16):g} allowed in {done} products", worst)
+        return Finding(False, f"it takes none of the {what} that it is checked with")
+    return Finding(True, f"relative error at most {worst:.2g} of {allowed:g} allowed in {done} {what}", worst)
 
 
 def error_of(kernel: Kernel, device: torch.device, rows: int, inputs: int, outputs: int, dtype: torch.dtype, has_bias: bool) -> float:

@@ -11,11 +11,11 @@ import torch
 from .packages import Found
 
 
-def register(found: Found, patterns: Sequence[str], operators: Sequence[str], module: str, any_of: bool = False) -> None:
+def register(found: Found, patterns: Sequence[str], operators: Sequence[str], module: str | None, any_of: bool = False) -> None:
     """Make operators ("namespace::name") callable: from the package's bare libraries, else by importing one of its modules.
 
-    patterns: of the libraries' paths below the package's folder, each tried. any_of: whether one of the operators is enough, which versions of
-    the package name differently. Raises ImportError where they do not appear.
+    patterns: of the libraries' paths below the package's folder, each tried. module: None where no import is to be tried.
+    any_of: whether one of the operators is enough, which versions of the package name differently. Raises ImportError where they do not appear.
     """
     problems = []
     for path in _paths(found.folder, patterns):
@@ -29,7 +29,8 @@ def register(found: Found, patterns: Sequence[str], operators: Sequence[str], mo
     if _are_there(operators, any_of):
         return
     try:
-        importlib.import_module(module)
+        if module is not None:
+            importlib.import_module(module)
     except Exception as problem:  # packages raise anything while they are imported
         problems.append(f"import {module}: {problem}")
     if not _are_there(operators, any_of):
@@ -44,8 +45,13 @@ def has_operator(name: str) -> bool:
 
 def parameters_of(name: str) -> list[str]:
     """The names of an operator's parameters, by which its versions differ."""
+    return [argument.name for argument in arguments_of(name)]
+
+
+def arguments_of(name: str) -> list[torch._C.Argument]:
+    """An operator's parameters, with their types and defaults."""
     (schema,) = torch._C._jit_get_schemas_for_operator(name)
-    return [argument.name for argument in schema.arguments]
+    return schema.arguments
 
 
 def _paths(folder: str, patterns: Sequence[str]) -> list[str]:

@@ -19,12 +19,24 @@ def test_every_scheme_is_measured_once_under_its_format_after_bf16():
     assert next(iter(groups)) == dit_schemes.BF16
     assert sorted(name for format_name in FORMATS for name in groups[format_name]) == sorted(SCHEMES)
     assert dit_schemes.grouped(["int8-torch"]) == {"bf16": ["bf16"], "int8-channel": ["int8-torch"]}
+    assert dit_schemes.grouped(["int8-torch+fuse", "bf16+sdpa-cudnn"]) == {"bf16": ["bf16", "bf16+sdpa-cudnn"], "int8-channel": ["int8-torch+fuse"]}
 
 
 def test_a_file_can_be_made_of_every_format():
     assert set(random_wan.STORAGES) >= set(FORMATS)
     assert dit_step.storage("lightquant-int4-g128-marlin") == "int4-g128"
     assert dit_step.storage("core-fp8") == "core-fp8"
+    assert dit_step.storage("lightquant-fp8-torch+sdpa-cudnn+fuse") == "fp8-channel"
+
+
+def test_what_is_added_to_a_variant_is_on_its_model(models):
+    import pipeline
+    from lightquant.bridge.block_patches import replaced
+
+    model = pipeline.load_dit("wan_t2v_fp8.safetensors")
+    assert len(replaced(dit_step.with_added(model, "fuse"))) == 2
+    assert not replaced(model)
+    assert pipeline.sample(dit_step.with_added(dit_step.with_added(model, "share"), "compile"), *[pipeline.conditioning(1)] * 2).isfinite().all()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from lightquant.bridge import saving
 from lightquant.bridge.float_models import load_float_dit, load_float_encoder
 from lightquant.bridge.in_graph import quantize_model
 from lightquant.bridge.saving import Target, save
+from lightquant.bridge.targets import target_path
 from lightquant.cli import main
 from lightquant.errors import ConvertError
 from lightquant.formats import FORMATS, INT4_MARLIN, QuantizedWeight
@@ -85,9 +86,8 @@ def test_int8_for_comfyui(place, name):
     found = load_file(path)
     assert json.loads(bytes(next(tensor for key, tensor in found.items() if key.endswith(".comfy_quant")).tolist())) == {"format": "int8_tensorwise"}
     assert_same(loaded(name, "core.safetensors", "int8-channel"), model)
-    if name == "dit":
-        assert_equal(found, converted(place, name, "int8-channel", "--for", "comfyui"))
-    else:
+    assert_equal(found, converted(place, name, "int8-channel", "--for", "comfyui"))
+    if name == "t5":
         assert "spiece_model" in found
         assert "encoder.block.0.layer.0.SelfAttention.q.weight" in found
 
@@ -230,7 +230,7 @@ def test_what_is_not_quantized_by_the_pack_is_refused(place):
 @pytest.mark.parametrize("name", ["", " ", "../outside", "/etc/passwd", "a/../../b", "a//b", "C:\\x", "..\\outside", "a/."])
 def test_names_that_lead_out_of_the_folder_are_refused(place, name):
     with pytest.raises(ConvertError, match="is no name for a file in ComfyUI's diffusion_models"):
-        saving.path_of("dit", Target(name))
+        target_path("dit", name, "single")
 
 
 def test_the_folder_is_the_one_that_comfyui_means_today(models, monkeypatch):
@@ -240,7 +240,7 @@ def test_the_folder_is_the_one_that_comfyui_means_today(models, monkeypatch):
     for folder, component in (("text_encoders", "t5"), ("diffusion_models", "dit")):
         old = {"text_encoders": "clip", "diffusion_models": "unet"}[folder]
         monkeypatch.setitem(folder_paths.folder_names_and_paths, folder, ([f"/models/{old}", f"/models/{folder}"], set()))
-        assert saving.path_of(component, Target("mine")) == f"/models/{folder}/mine.safetensors"
+        assert target_path(component, "mine", "single") == f"/models/{folder}/mine.safetensors"
 
 
 def test_what_is_there_is_replaced_only_when_asked_and_by_a_whole_file(place, monkeypatch):

@@ -112,3 +112,31 @@ def test_names_are_wans_own_unless_asked(tmp_path, floats):
     expected, written = small_models.quantized(floats["dit"], "dit", "int8-channel"), load_file(tmp_path / "out.safetensors")
     assert written.keys() == expected.keys()
     assert all(torch.equal(written[key], expected[key]) for key in expected)
+
+
+def test_a_text_encoder_for_comfyui_has_its_names_and_carries_its_tokenizer(tmp_path, floats, spiece, capsys):
+    source, target = small_models.save(floats["t5"], tmp_path / "t5.pth"), tmp_path / "out.safetensors"
+    assert convert(source, target, "--for", "comfyui") == 1
+    error = capsys.readouterr().err
+    assert "must carry the tokenizer" in error
+    assert "--tokenizer" in error
+    assert not target.exists()
+    (tmp_path / "umt5.model").write_bytes(spiece)
+    assert convert(source, target, "--for", "comfyui", "--tokenizer", str(tmp_path / "umt5.model")) == 0
+    written = load_file(target)
+    assert written["spiece_model"].numpy().tobytes() == spiece
+    assert written["encoder.block.0.layer.0.SelfAttention.q.weight"].dtype is torch.int8
+    assert not any(key.startswith(("blocks.", "token_embedding")) for key in written)
+    # A file of ComfyUI's carries it, and is a source as well as a place to take it from.
+    assert convert(source, tmp_path / "again.safetensors", "--for", "comfyui", "--tokenizer", str(target)) == 0
+    again = load_file(tmp_path / "again.safetensors")
+    assert again.keys() == written.keys()
+    assert all(torch.equal(again[key], written[key]) for key in written)
+
+
+def test_another_models_tokenizer_is_refused(tmp_path, floats, capsys):
+    source = small_models.save(floats["t5"], tmp_path / "t5.pth")
+    (tmp_path / "spiece.model").write_bytes(b"not one")
+    assert convert(source, tmp_path / "out.safetensors", "--for", "comfyui") == 1
+    assert "it is no sentencepiece model" in capsys.readouterr().err
+    assert not (tmp_path / "out.safetensors").exists()

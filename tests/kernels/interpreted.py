@@ -15,11 +15,14 @@ import torch
 from lightquant.formats import FORMATS, INT4_G128, INT4_MARLIN, INT8_CHANNEL
 from lightquant.formats.base import SMALLEST_AMAX
 from lightquant.kernels import reference, triton_fp8, triton_int4, triton_int8, triton_product
-from lightquant.kernels.jit import groups, int4, products
+from lightquant.kernels.fused_rows import Norm, add_norm, gelu, norm, rms_rope
+from lightquant.kernels.jit import fused, groups, int4, products
 from lightquant.kernels.jit import rows as triton_rows
 from lightquant.kernels.jit.tiles import Tile
+from lightquant.kernels.quantize import empty
 from lightquant.kernels.quantize_groups import quantize_groups
 from lightquant.kernels.quantize_rows import LIMITS, quantize_rows
+from lightquant.kernels.rows import GROUP, Coding, Rows, floats
 from triton.runtime import interpreter
 
 FP8 = torch.float8_e4m3fn
@@ -155,12 +158,17 @@ def check_int4_in_fp32_scales_is_expanded_too() -> None:
     assert torch.equal(piece, INT4_G128.dequantize(stored, torch.float32))
 
 
+def comparable(expected: torch.Tensor) -> torch.Tensor:
+    """Which codes the interpreter rounds as a GPU does."""
+    if expected.dtype is not FP8:
+        return torch.ones_like(expected, dtype=torch.bool)
+    wanted = expected.float()
+    return (torch.frexp(wanted).mantissa.abs() != 0.5) & (wanted.abs() >= SMALLEST_NORMAL)
+
+
 def same_codes(codes: torch.Tensor, expected: torch.Tensor) -> None:
-    codes, wanted = codes.float(), expected.float()
-    if expected.dtype is FP8:
-        right = (torch.frexp(wanted).mantissa.abs() != 0.5) & (wanted.abs() >= SMALLEST_NORMAL)
-        codes, wanted = codes[right], wanted[right]
-    assert torch.equal(codes, wanted)
+    right = comparable(expected)
+    assert torch.equal(codes.float()[right], expected.float()[right])
 
 
 def check_groups_are_quantized_as_by_eager_torch() -> None:
@@ -185,6 +193,78 @@ def check_rows_are_quantized_as_by_eager_torch() -> None:
             expected, expected_scale = quantize_rows(x, code)
             assert torch.equal(scale, expected_scale)
             same_codes(values, expected)
+
+
+CODINGS = (None, Coding(torch.int8), Coding(FP8), Coding(FP8, GROUP))
+
+
+def rows_of(x: torch.Tensor, coding: Coding | None, fill) -> Rows:
+    """What a kernel fills for x."""
+    made = empty(x, coding)
+    fill(made.values, made.scale, LIMITS[coding.dtype] if coding else 0.0)
+    return made
+
+
+def same_rows(made: Rows, expected: Rows, coding: Coding | None) -> None:
+    assert made.values.dtype == expected.values.dtype
+    if coding is not None:
+        assert made.scale.stride() == expected.scale.stride()
+        torch.testing.assert_close(made.scale, expected.scale, rtol=1e-4, atol=0)
+    right = comparable(expected.values)
+    error = reference.relative_error(floats(made)[right], floats(expected)[right])
+    # Codes of numbers that differ in their last bits differ by a step where they lie between two.
+    assert error <= (1e-5 if coding is None else 0.003), (error, coding)
+
+
+def norms(columns: int, samples: int, rows: int):
+    """Layer norms as a block has them: plain, affine, and modulated with one set for all rows, for each two, and for each three of an odd number."""
+    yield Norm(None, None, 1e-6)
+    yield Norm(torch.randn(columns), torch.randn(columns), 1e-6)
+    for rows_a_set in (rows, 2, 3):
+        after = Norm(None, None, 1e-6, True, rows_a_set, rows)
+        yield after._replace(weight=torch.randn(samples * after.sets, columns), bias=torch.randn(samples * after.sets, columns))
+
+
+def check_norms_in_one_pass() -> None:
+    for columns, coding in product((256, 1536, 200), CODINGS):
+        samples, rows = 2, 4
+        x = activations(samples * rows, columns) + 3
+        for after in norms(columns, samples, rows):
+            made = rows_of(x, coding, lambda *into, after=after, x=x: fused.norm_rows(x, None, None, None, after, *into))
+            same_rows(made, norm(x, after, coding), coding)
+
+
+def check_a_residual_and_the_norm_of_the_sum() -> None:
+    for columns, coding in product((384, 130), CODINGS):
+        samples, rows = 2, 4
+        x, y = activations(samples * rows, columns), activations(samples * rows, columns)
+        for after in norms(columns, samples, rows):
+            gates = (None, torch.randn(samples * after.sets, columns)) if after.rows_a_batch > 1 else (None,)
+            for gate in gates:
+                total = torch.empty_like(x)
+                made = rows_of(x, coding, lambda *into, given=(x, y, gate, total, after): fused.norm_rows(*given, *into))
+                expected_total, expected = add_norm(x, y, gate, after, coding)
+                torch.testing.assert_close(total, expected_total, rtol=1e-6, atol=1e-6)
+                same_rows(made, expected, coding)
+
+
+def check_gelu_in_one_pass() -> None:
+    for columns, coding in product((256, 2176, 72), CODINGS):
+        x = activations(5, columns)
+        made = rows_of(x, coding, lambda *into, x=x: fused.gelu_rows(x, *into))
+        same_rows(made, gelu(x, coding), coding)
+
+
+def check_rms_norm_with_rotary_embedding() -> None:
+    for heads, size, samples in ((2, 128, 1), (12, 128, 2), (3, 32, 2)):
+        rows = 5
+        x, scale = activations(samples * rows, heads * size), torch.randn(heads * size)
+        angle = torch.randn(samples, rows, 1, size // 2)
+        freqs = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=-1).unflatten(-1, (2, 2))
+        for turn in (freqs, freqs[:1]):
+            out = torch.empty_like(x)
+            fused.rms_rope(x, scale, turn, out, rows, 1e-6)
+            torch.testing.assert_close(out, rms_rope(x, scale, turn, 1e-6, rows), rtol=1e-5, atol=1e-5)
 
 
 def without_a_gpu() -> None:

@@ -2,14 +2,16 @@ import pytest
 import torch
 from lightquant.errors import KernelError
 from lightquant.formats import FORMATS
-from lightquant.kernels import best_variant, registry, report, select
-from lightquant.kernels.contract import Kernel
+from lightquant.kernels import best_variant, checks, registry, report, select
+from lightquant.kernels.checks import in_child, numeric, remembered
+from lightquant.kernels.checks.finding import Finding
+from lightquant.kernels.contract import UNCHECKED, Kernel
 from lightquant.kernels.expand import Expanded
 from lightquant.kernels.foreign.kernel import ForeignKernel
 from lightquant.kernels.foreign.packages import TORCH
 from lightquant.kernels.order import Order, last_resort
 from lightquant.kernels.registry import VARIANTS
-from lightquant.schemes import SCHEMES, schemes_of
+from lightquant.schemes import SCHEMES, called, schemes_of
 
 CPU = torch.device("cpu")
 LIGHTX2V = [
@@ -150,6 +152,82 @@ def test_kernels_of_other_packages_are_checked_together_once_one_is_needed(faste
     assert asked == [CPU] * checks
     report(CPU)
     assert asked == [CPU] * (checks + 1)
+
+
+def test_what_is_foreseen_is_told_without_a_check_and_true_once_it_is_made(monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("something was run")
+
+    checks.forget()
+    with monkeypatch.context() as patch:
+        patch.setattr(numeric, "error_of", never)
+        patch.setattr(in_child.subprocess, "run", never)
+        for scheme, variants in VARIANTS.items():
+            assert variants[-1].foreseen(CPU) == (None, UNCHECKED) if scheme.endswith("-torch") else variants[-1].foreseen(CPU)[0] is False
+        selection = select("auto", "fp8-channel", CPU, checking=False)
+        assert (selection.kernel, UNCHECKED in selection.why) == (VARIANTS["fp8-torch"][-1], True)
+        with pytest.raises(KernelError, match=r"fp8-vllm can't run here: it needs an NVIDIA GPU.* run on this machine: fp8-torch"):
+            select("fp8-vllm", "fp8-channel", CPU, may_substitute=False, checking=False)
+    report(CPU)
+    for variants in VARIANTS.values():
+        assert [kernel.foreseen(CPU) for kernel in variants] == [kernel.is_supported(CPU) for kernel in variants]
+    assert select("auto", "fp8-channel", CPU, checking=False) == select("auto", "fp8-channel", CPU)
+
+
+def test_what_a_check_elsewhere_has_found_is_foreseen(monkeypatch, tmp_path):
+    class Foreign(Multiplies, ForeignKernel):
+        foreseen, is_supported = ForeignKernel.foreseen, ForeignKernel.is_supported
+        address = "double.Foreign"
+
+        def runs_on(self, device):
+            return True, "here"
+
+        def load(self, found, device):
+            raise NotImplementedError
+
+    kernel = Foreign("fp8-sgl")
+    assert kernel.foreseen(CPU) == (None, UNCHECKED)
+    remembered.remember({remembered.key(kernel.address, kernel.found().described, CPU): Finding(False, "it is wrong")})
+    works, why = kernel.foreseen(CPU)
+    assert (works, why.endswith("it is wrong")) == (False, True)
+    monkeypatch.setitem(VARIANTS, "fp8-sgl", (kernel,))
+    assert select("fp8-sgl", "fp8-channel", CPU, checking=False).kernel.name == "fp8-torch"
+
+
+@pytest.mark.parametrize(
+    ("names", "format_name", "schemes"),
+    [
+        (["vllm"], "fp8-channel", ["fp8-vllm"]),
+        (["VLLM", "int8-SGL", "fp8-sgl"], "int8-channel", ["int8-vllm", "int8-sgl"]),
+        (["sglang-kernel", "q8_kernels", "comfy-kitchen"], "int8-channel", ["int8-sgl", "int8-q8f", "int8-kitchen"]),
+        (["triton"], "int4-g128", ["int4-g128-triton"]),
+        (["int4-g128-a8-triton", "marlin"], "int4-g128", ["int4-g128-a8-triton", "int4-g128-marlin"]),
+        (["deep_gemm", "torch", "torch"], "fp8-b128", ["fp8-b128-deepgemm", "fp8-b128-torch"]),
+        (["nonsense", ""], "fp8-channel", []),
+    ],
+)
+def test_what_a_preferred_name_means(names, format_name, schemes):
+    assert called(names, format_name) == schemes
+
+
+@pytest.mark.parametrize(
+    ("preferred", "taken", "said"),
+    [
+        (["fp8-torch"], "fp8-torch", "auto: fp8-torch's product; preferred in the settings"),
+        (["fp8-vllm", "sgl"], "fp8-sgl", "preferred in the settings, where fp8-vllm can't run"),
+        (["fp8-vllm"], "fp8-torch", "first in the order of speed, expected; preferred in the settings, but can't run here: fp8-vllm"),
+    ],
+)
+def test_preferred_kernels_come_first(fastest_first, preferred, taken, said):
+    fastest_first(True, True)
+    selection = select("auto", "fp8-channel", CPU, preferred=preferred)
+    assert (selection.kernel.name, said in selection.why) == (taken, True), selection.why
+
+
+def test_a_preferred_kernel_may_expand_the_weight(fastest_first):
+    fastest_first(False, True)
+    assert isinstance(select("auto", "fp8-channel", CPU, preferred=["torch"]).kernel, Expanded)
+    assert select("auto", "fp8-channel", CPU).kernel.name == "fp8-sgl"
 
 
 @pytest.mark.gpu

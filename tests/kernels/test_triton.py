@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -213,6 +214,30 @@ def test_the_operators_fakes_know_the_outputs_of_every_packing():
             assert (y.shape, y.dtype) == ((5, 64), torch.float16)
 
 
+@pytest.mark.parametrize("capability", SHARED_KIB)
+def test_the_fused_rows_compile_for_every_width_of_wan(capability):
+    from lightquant.kernels.fused_rows import Norm
+    from lightquant.kernels.jit import fused
+    from lightquant.kernels.quantize import empty
+    from lightquant.kernels.rows import GROUP, Coding
+
+    codings = [None, Coding(torch.int8), *([Coding(FP8), Coding(FP8, GROUP)] if capability >= FIRST_WITH_FP8 else [])]
+    with compiling_for(capability) as done:
+        for columns in (1536, 5120):
+            x, sets = torch.empty(4, columns, dtype=torch.bfloat16), torch.empty(1, columns, dtype=torch.bfloat16)
+            freqs = torch.empty(1, 4, 1, 64, 2, 2)
+            fused.rms_rope(x, sets[0], freqs, torch.empty_like(x), 4, 1e-6)
+            for coding in codings:
+                into = (*empty(x, coding), LIMITS[coding.dtype] if coding else 0.0)
+                fused.norm_rows(x, None, None, None, Norm(sets, sets, 1e-6, True, 4, 4), *into)
+                fused.norm_rows(x, x, sets, torch.empty_like(x), Norm(sets[0], sets[0], 1e-6, False, 4, 4), *into)
+        for columns, coding in product((8960, 13824), codings):
+            x = torch.empty(4, columns, dtype=torch.bfloat16)
+            fused.gelu_rows(x, *empty(x, coding), LIMITS[coding.dtype] if coding else 0.0)
+    check(done, capability)
+    assert len(done) == 2 + 6 * len(codings)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("format_", [INT4_G128, INT4_MARLIN], ids=lambda format_: format_.packing)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
@@ -243,7 +268,7 @@ def test_on_the_gpu_int4_kernels_read_marlins_packing(rows):
 def test_on_the_gpu_large_products_are_right_to_the_last_row():
     """The last results lie more than 2**31 elements behind the first."""
     from lightquant.kernels import triton_int8
-    from lightquant.kernels.contract import Rows
+    from lightquant.kernels.rows import Rows
 
     rows, outputs, inputs = (1 << 31) // 13824 + 200, 13824, 256
     values = torch.randint(-127, 128, (rows, inputs), device="cuda", dtype=torch.int8)

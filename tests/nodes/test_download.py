@@ -130,7 +130,7 @@ def test_the_settings_dialog_has_the_setting():
     assert "defaultValue: false" in script
     for language in ("en", "zh"):
         texts = json.loads((REPOSITORY / "locales" / language / "settings.json").read_text(encoding="utf-8"))
-        assert set(texts) == {ALLOW_DOWNLOAD.replace(".", "_")}
+        assert ALLOW_DOWNLOAD.replace(".", "_") in texts
         if language == "en":
             assert all(f'{key}: "{text}"' in script for key, text in texts[ALLOW_DOWNLOAD.replace(".", "_")].items())
 

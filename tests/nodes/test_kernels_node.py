@@ -10,7 +10,7 @@ from lightquant.bridge import kernels_here
 from lightquant.kernels.checks import remembered
 from lightquant.kernels.checks.finding import Finding
 from lightquant.nodes.kernels import Kernels
-from lightquant.schemes import SCHEMES
+from lightquant.schemes import ATTENTIONS, SCHEMES
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,8 @@ def test_it_shows_progress(monkeypatch):
     seen = []
     monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", lambda value, total, preview, node_id=None: seen.append((value, total)))
     Kernels.execute(recheck=False)
-    assert seen[-1] == (len(SCHEMES) + 1, len(SCHEMES) + 1)
+    total = 1 + len(SCHEMES) + len(ATTENTIONS)
+    assert seen[-1] == (total, total)
 
 
 def test_the_user_can_cancel_and_make_it_again():

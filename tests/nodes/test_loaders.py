@@ -22,12 +22,18 @@ def test_schema(models, node):
     schema = node.define_schema()
     assert schema.node_id == NODES[node]
     inputs = {each.id: each for each in schema.inputs}
-    assert list(inputs) == INPUTS + (["tokenizer"] if node is LoadT5 else [])
+    assert list(inputs) == INPUTS + {LoadDiT: ["attention"], LoadT5: ["tokenizer"], LoadCLIP: []}[node]
     assert inputs["scheme"].options == ["auto", *SCHEMES]
     assert inputs["scheme"].default == "auto"
     assert inputs["checkpoint"].options[0] == "find it"
     assert len(inputs["checkpoint"].options) > 2
     assert [output.io_type for output in schema.outputs] == [{LoadDiT: "MODEL", LoadT5: "CLIP", LoadCLIP: "CLIP_VISION"}[node]]
+
+
+def test_the_names_tell_the_two_clips_apart():
+    names = {node.define_schema().outputs[0].io_type: node.define_schema().display_name for node in NODES}
+    assert names["CLIP"] == "Load Quantized T5 (Text Encoder)"
+    assert names["CLIP_VISION"] == "Load Quantized CLIP Vision"
 
 
 def test_the_node_says_what_it_took(models, caplog):
@@ -38,7 +44,8 @@ def test_the_node_says_what_it_took(models, caplog):
     assert text.startswith("kernel fp8-torch, fp8-channel, 0.0")
     assert "GiB of weights (20 quantized layers)" in text
     assert "why this kernel: fp8-sgl can't run here: it needs an NVIDIA GPU" in text
-    assert text in caplog.text
+    assert all(line in caplog.text for line in text.splitlines())
+    assert text.splitlines()[-1].startswith("attention ")
     output = LoadT5.execute(**{**pipeline.INPUTS, "checkpoint": "models_t5_umt5-xxl-enc-int8.pth", "tokenizer": "google/umt5-xxl/spiece.model"})
     assert "tokenizer" in output.ui.as_dict()["text"][0]
 

@@ -17,7 +17,7 @@ from lightquant.kernels.torchao import TorchAO
 from lightquant.reports import machine
 from lightquant.reports.kernels import kernel_report, known_report, to_json
 from lightquant.reports.kernels_text import to_text
-from lightquant.schemes import SCHEMES
+from lightquant.schemes import ATTENTIONS, SCHEMES
 
 CPU = torch.device("cpu")
 
@@ -304,9 +304,9 @@ def test_a_recheck_forgets_what_triton_was_found_good_for(monkeypatch, module, a
 def test_progress_counts_up_and_says_what_comes():
     seen = []
     kernel_report(CPU, progress=lambda *given: seen.append(given))
-    total = 1 + len(SCHEMES)
+    total = 1 + len(SCHEMES) + len(ATTENTIONS)
     assert [(done, of) for done, of, _ in seen] == [(step, total) for step in range(total + 1)]
-    assert [what for *_, what in seen][1:-1] == list(SCHEMES)
+    assert [what for *_, what in seen][1:-1] == [*SCHEMES, *ATTENTIONS]
 
 
 def test_without_triton_the_report_says_how_to_get_the_one_for_this_torch(monkeypatch):
@@ -328,3 +328,24 @@ def test_a_gpu_is_told_with_its_driver():
     assert environment.name == torch.cuda.get_device_name(0)
     assert environment.capability.startswith("sm_")
     assert environment.memory > 2**30
+
+
+def test_it_has_every_attention_kernel_with_its_reason():
+    report = kernel_report(CPU)
+    assert [row.scheme for row in report.attention] == list(ATTENTIONS)
+    assert [row.scheme for row in report.attention if row.available] == ["sdpa-flash"]
+    assert [row.scheme for row in report.attention if row.format == "approximate"] == ["sage", "int8-kitchen"]
+    for row in report.attention:
+        assert row.why
+        assert (row.error is not None) is bool(row.available)
+    assert report.auto_attention == "ComfyUI's own: none was measured on this device, so ComfyUI's own stays"
+    words = " ".join(to_text(report).split())
+    assert f"auto {report.auto_attention} auto takes" in words
+    assert "sdpa-flash exact runs torch" in words
+
+
+def test_of_attention_too_nothing_runs_for_what_is_known(monkeypatch):
+    monkeypatch.setattr(in_child.subprocess, "run", None)
+    report = known_report(CPU)
+    assert {row.available for row in report.attention} == {None, False}
+    assert report.auto_attention == "not checked yet"

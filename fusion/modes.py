@@ -1,0 +1,26 @@
+"""How a model's blocks can be computed, and which way `auto` takes."""
+
+import torch
+
+from ..kernels.fused_rows import triton_fused
+
+AUTO, FUSE, SHARE, PLAIN = "auto", "fuse", "share", "plain"
+MODES = (AUTO, FUSE, SHARE, PLAIN)
+"""auto; the steps between the products in one pass each; each activation quantized once, which changes no bit; ComfyUI's own blocks."""
+
+PAYS: dict[tuple[int, int], str] = {}
+"""GPUs on which whole steps were measured to be faster fused, by capability, and the measurement. None has been measured yet."""
+
+
+def chosen(mode: str, device: torch.device) -> tuple[str, str]:
+    """The mode itself for a device, and why."""
+    if mode == FUSE and device.type == "cuda" and triton_fused(device) is None:
+        return SHARE, "Triton can't be used, without which fusing is slower; the log says why"
+    if mode != AUTO:
+        return mode, ""
+    if device.type != "cuda":
+        return SHARE, "auto: fusing is for NVIDIA GPUs"
+    measured = PAYS.get(torch.cuda.get_device_capability(device))
+    if measured is None:
+        return SHARE, "auto: fusing has not been measured on this GPU"
+    return chosen(FUSE, device)[0], f"auto: {measured}"

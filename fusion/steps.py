@@ -1,0 +1,112 @@
+"""What a block does between its products, in two ways: step by step as ComfyUI does it, and in one pass each."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+
+from ..bridge import wan_block
+from ..kernels import Activation, Coding, Rows
+from ..kernels.fused_rows import Norm, add_norm, gelu, norm, rms_rope
+
+
+class After(NamedTuple):
+    """A layer norm of the block's; with shift and scale, each [B, sets, C], it is modulated by them."""
+
+    norm: torch.nn.LayerNorm
+    shift: torch.Tensor | None = None
+    scale: torch.Tensor | None = None
+
+
+class Sum(NamedTuple):
+    """total: gives x + y * gate, once the activation has been multiplied; activation: that of its norm."""
+
+    total: Callable[[], torch.Tensor]
+    activation: Activation
+
+
+class Steps(Protocol):
+    """x, y: [B, L, C]."""
+
+    def normed(self, x: torch.Tensor, after: After) -> Activation: ...
+
+    def sum(self, x: torch.Tensor, y: torch.Tensor, gate: torch.Tensor | None, after: After) -> Sum: ...
+
+    def rotated(self, rms_norm: torch.nn.RMSNorm, x: torch.Tensor, heads: int, freqs: torch.Tensor) -> torch.Tensor: ...
+
+    def gelu(self, x: torch.Tensor) -> Activation: ...
+
+
+class Separate:
+    """The steps of the block's own forward, bit for bit."""
+
+    def normed(self, x: torch.Tensor, after: After) -> Activation:
+        y = after.norm(x)
+        if after.scale is not None:
+            y = torch.addcmul(wan_block.repeated(after.shift, x), y, 1 + wan_block.repeated(after.scale, x))
+        return Activation.of(y)
+
+    def sum(self, x: torch.Tensor, y: torch.Tensor, gate: torch.Tensor | None, after: After) -> Sum:
+        total = x + y if gate is None else torch.addcmul(x, y, wan_block.repeated(gate, x))
+        return Sum(lambda: total, self.normed(total, after))
+
+    def rotated(self, rms_norm: torch.nn.RMSNorm, x: torch.Tensor, heads: int, freqs: torch.Tensor) -> torch.Tensor:
+        return wan_block.rotated(rms_norm(x).view(*x.shape[:2], heads, -1), freqs).flatten(2)
+
+    def gelu(self, x: torch.Tensor) -> Activation:
+        return Activation.of(F.gelu(x, approximate="tanh"))
+
+
+class Fused:
+    """Each in one pass over memory, in fp32 from its input to the codes."""
+
+    def normed(self, x: torch.Tensor, after: After) -> Activation:
+        return Activation(x, partial(norm, x.flatten(0, 1), _norm(after, x)))
+
+    def sum(self, x: torch.Tensor, y: torch.Tensor, gate: torch.Tensor | None, after: After) -> Sum:
+        gate = None if gate is None else _sets(gate)
+        both = _TotalAndRows(x.flatten(0, 1), y.flatten(0, 1), gate, _norm(after, x, gate))
+        return Sum(lambda: both.total().view(x.shape), Activation(x, both.rows))
+
+    def rotated(self, rms_norm: torch.nn.RMSNorm, x: torch.Tensor, heads: int, freqs: torch.Tensor) -> torch.Tensor:
+        weight, _ = wan_block.weights_of(rms_norm, x)
+        return rms_rope(x.flatten(0, 1), weight, freqs, rms_norm.eps, x.shape[1]).view(x.shape)
+
+    def gelu(self, x: torch.Tensor) -> Activation:
+        return Activation(x, partial(gelu, x.flatten(0, 1)))
+
+
+class _TotalAndRows:
+    """x + y * gate, made with the first rows that are asked for; y is forgotten then."""
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, gate: torch.Tensor | None, after: Norm):
+        self._terms: tuple | None = (x, y, gate)
+        self._after = after
+        self._total: torch.Tensor | None = None
+
+    def rows(self, coding: Coding | None) -> Rows:
+        if self._terms is None:
+            return norm(self._total, self._after, coding)
+        self._total, rows = add_norm(*self._terms, self._after, coding)
+        self._terms = None
+        return rows
+
+    def total(self) -> torch.Tensor:
+        if self._terms is not None:
+            raise ValueError("the sum is made when its norm is multiplied, which has not been")
+        return self._total
+
+
+def _norm(after: After, x: torch.Tensor, gate: torch.Tensor | None = None) -> Norm:
+    """gate: in sets that the kernel counts as it does the norm's."""
+    batch, rows = x.shape[:2]
+    if after.scale is None:
+        sets = 1 if gate is None else gate.shape[0] // batch
+        return Norm(*wan_block.weights_of(after.norm, x), after.norm.eps, False, -(-rows // sets), rows)
+    return Norm(_sets(after.scale), _sets(after.shift), after.norm.eps, True, -(-rows // after.scale.shape[1]), rows)
+
+
+def _sets(each: torch.Tensor) -> torch.Tensor:
+    return each.contiguous().flatten(0, 1)

@@ -1,0 +1,184 @@
+"""Blocks computed in another way than ComfyUI's: shared ones to the last bit, fused ones close, and always only where nobody else has a say."""
+
+import comfy.ldm.wan.model as wan
+import nodes
+import pipeline
+import pytest
+import small_loras
+import torch
+from checks import cosine
+from comfy_extras.nodes_torch_compile import TorchCompileModel
+from lightquant.bridge.block_patches import blocks_of, replaced
+from lightquant.errors import FusionError
+from lightquant.fusion import apply
+from lightquant.fusion.apply import Blocks, compute_blocks
+from lightquant.fusion.modes import AUTO, FUSE, PLAIN, SHARE
+from lightquant.fusion.steps import Fused, Separate
+from lightquant.lora.apply import add_lora
+from lightquant.nodes.blocks import Blocks as BlocksNode
+
+FILES = ["wan_t2v_fp8.safetensors", "wan_t2v_int8.safetensors", "wan_i2v_fp8.safetensors"]
+POSITIVE, NEGATIVE = pipeline.conditioning(1), pipeline.conditioning(2)
+
+
+def sample(model, **more):
+    return pipeline.sample(model, POSITIVE, NEGATIVE, **more)
+
+
+def in_mode(model, mode: str):
+    return BlocksNode.execute(model, mode).args[0]
+
+
+@pytest.fixture
+def model(models):
+    return pipeline.load_dit(FILES[0])
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """The numbers of the blocks that were computed by ours."""
+    numbers = []
+
+    def counting(block, given, steps):
+        numbers.append(given.transformer_options["block_index"])
+        return output_of(block, given, steps)
+
+    output_of = apply.output_of
+    monkeypatch.setattr(apply, "output_of", counting)
+    return numbers
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("mode", [SHARE, FUSE])
+@pytest.mark.parametrize(("batch", "cfg"), [(1, 1.0), (2, 5.0)])
+def test_the_latents_are_those_of_comfyuis_blocks(models, computed, file, mode, batch, cfg):
+    model, text = pipeline.load_dit(file), pipeline.conditioning(1, image="i2v" in file)
+    expected = pipeline.sample(model, text, text, batch=batch, cfg=cfg)
+    changed = in_mode(model, mode)
+    found = pipeline.sample(changed, text, text, batch=batch, cfg=cfg)
+    assert computed[:2] == [0, 1]
+    assert torch.equal(found, expected) if mode == SHARE else cosine(found, expected) > 0.9999
+    assert torch.equal(pipeline.sample(changed, text, text, batch=batch, cfg=cfg), found)
+    assert torch.equal(pipeline.sample(model, text, text, batch=batch, cfg=cfg), expected)
+
+
+def test_each_activation_is_quantized_once(model, monkeypatch):
+    """q, k and v of the self-attention and k, v of the cross-attention: eight of a block's ten products need six quantizations."""
+    from lightquant.kernels import activation
+
+    made = []
+    monkeypatch.setattr(activation, "quantize", lambda x, coding: made.append(x.shape) or _quantize(x, coding))
+    from lightquant.kernels.quantize import quantize as _quantize
+
+    sample(model, steps=1, cfg=1.0)
+    plain, shared = len(made), in_mode(model, SHARE)
+    sample(shared, steps=1, cfg=1.0)  # compares the first block
+    made.clear()
+    sample(shared, steps=1, cfg=1.0)
+    assert plain - len(made) == 2 * 3
+
+
+@pytest.mark.parametrize("steps", [Separate(), Fused()])
+@pytest.mark.parametrize("sets", [1, 2])
+def test_a_block_with_a_time_for_each_frame(model, steps, sets):
+    """Wan2.2 5B gives each frame its own time embedding."""
+    block = model.model.diffusion_model.blocks[1]
+    generator = torch.Generator().manual_seed(0)
+    dim, tokens = block.dim, 32
+    x, e = torch.randn(2, tokens, dim, generator=generator), torch.randn(2, sets, 6, dim, generator=generator) / 3
+    context, freqs = torch.randn(2, 7, dim, generator=generator), model.model.diffusion_model.rope_encode(2, 8, 8, device=x.device, dtype=x.dtype)
+    expected = block(x, e, freqs, context)
+    found = apply.output_of(block, apply.Inputs(x, e, freqs, context, None, {}), steps)
+    error = float((found - expected).norm() / (expected - x).norm())
+    assert error == 0 if isinstance(steps, Separate) else error < 0.01
+
+
+def test_what_others_change_is_left_to_them(model, computed):
+    expected = sample(model)
+    replacing = model.clone()
+    replacing.set_model_patch_replace(lambda arguments, extra: extra["original_block"](arguments), "dit", "double_block", 0)
+    text = compute_blocks(replacing, SHARE)
+    assert "1 of 2 blocks are another node's already" in text
+    assert torch.equal(sample(replacing), expected)
+    assert set(computed) == {1}
+    computed.clear()
+    patched = in_mode(model, FUSE)
+    patched.set_model_attn2_patch(lambda given: given["x"])
+    assert torch.equal(sample(patched), expected)
+    hook = model.model.diffusion_model.blocks[1].self_attn.q.register_forward_hook(lambda module, given, output: None)
+    try:
+        sample(in_mode(model, FUSE))
+    finally:
+        hook.remove()
+    assert set(computed) == {0}
+
+
+@pytest.mark.parametrize("mode", [SHARE, FUSE])
+def test_a_comfyui_whose_blocks_compute_something_else_gets_its_own(model, monkeypatch, caplog, mode):
+    forward = wan.WanAttentionBlock.forward
+    monkeypatch.setattr(wan.WanAttentionBlock, "forward", lambda self, x, *given, **named: 1.2 * forward(self, x, *given, **named))
+    expected, changed = sample(model), in_mode(model, mode)
+    assert torch.equal(sample(changed), expected)
+    assert "the first block differs from ComfyUI's own" in caplog.text
+    assert torch.equal(sample(changed), expected)
+
+
+@pytest.mark.parametrize("mode", [SHARE, FUSE])
+def test_with_loras(model, mode, tmp_path, add_folder):
+    add_folder("loras", tmp_path)
+    path = small_loras.save(tmp_path, "a.safetensors", small_loras.factors(small_loras.QUANTIZED))
+    for changed in (nodes.LoraLoaderModelOnly().load_lora_model_only(model, "a.safetensors", 1.0)[0], add_lora(model, path, 1.0, "beside").model):
+        expected = sample(changed)
+        assert cosine(expected, sample(model)) < 0.9999
+        found = sample(in_mode(changed, mode))
+        assert torch.equal(found, expected) if mode == SHARE else cosine(found, expected) > 0.9999
+
+
+@pytest.mark.parametrize("mode", [SHARE, FUSE])
+@pytest.mark.parametrize("chunk_rows", [0, 16])
+def test_with_offload_before_or_behind(model, computed, request, mode, chunk_rows):
+    if request.config.getoption("--dynamic-vram"):
+        pytest.skip("the node adds nothing to dynamic VRAM")
+    from offloading import offloaded
+
+    expected = sample(in_mode(model, mode))
+    for changed in (in_mode(offloaded(model, chunk_rows=chunk_rows), mode), offloaded(in_mode(model, mode), chunk_rows=chunk_rows)):
+        computed.clear()
+        found = sample(changed)
+        assert set(computed) == {0, 1}
+        assert torch.equal(found, expected) if not chunk_rows or mode == SHARE else cosine(found, expected) > 0.9999
+
+
+def test_compiled(model):
+    for mode in (SHARE, FUSE):
+        changed = in_mode(model, mode)
+        expected = sample(changed)
+        compiled = TorchCompileModel.execute(changed, "inductor").args[0]
+        assert cosine(sample(compiled), expected) > 0.9999
+
+
+def test_a_second_node_replaces_the_first_and_clones_are_their_own(model, computed):
+    first = in_mode(model, FUSE)
+    plain, again = in_mode(first, PLAIN), in_mode(first, SHARE)
+    assert not replaced(plain)
+    assert not replaced(model)
+    assert len(replaced(first)) == len(replaced(again)) == len(blocks_of(model))
+    assert torch.equal(sample(plain), sample(model))
+    assert not computed
+
+
+def test_auto_says_why(model):
+    assert compute_blocks(model.clone(), AUTO).endswith("(auto: fusing is for NVIDIA GPUs)")
+    assert compute_blocks(model.clone(), PLAIN) == "plain: ComfyUI's own blocks"
+
+
+def test_another_model_is_refused(model):
+    other = model.clone()
+    other.model = torch.nn.Linear(1, 1)
+    with pytest.raises(FusionError, match="no blocks of Wan's"):
+        compute_blocks(other, SHARE)
+
+
+def test_vace_and_other_blocks_run(models):
+    """Whatever is no plain block of Wan's is ComfyUI's own."""
+    assert Blocks(SHARE)._given(0, {"transformer_options": {}, "vec": torch.empty(1, 6, 8), "img": None, "txt": None, "pe": None}) is None

@@ -1,0 +1,27 @@
+// The nodes that load a quantized model, and what they ask the server.
+
+/** By node class: the component that it loads, and its dropdowns of checkpoints under the names that the route /lightquant/choice has for them. */
+export const LOADERS = {
+  LightQuantLoadDiT: { component: "dit", checkpoints: { checkpoint: "checkpoint" } },
+  LightQuantLoadDiTPair: { component: "dit", checkpoints: { high_noise: "checkpoint", low_noise: "low_noise" } },
+  LightQuantLoadT5: { component: "t5", checkpoints: { checkpoint: "checkpoint" } },
+  LightQuantLoadCLIP: { component: "clip", checkpoints: { checkpoint: "checkpoint" } },
+}
+
+/** The loader's row in the table, or undefined where the node is another. */
+export const loaderOf = (node) => LOADERS[node?.comfyClass]
+
+/** A widget of the node by its input's name. */
+export const widgetOf = (node, name) => node.widgets?.find((widget) => widget.name === name)
+
+/** What the server is asked about a loader as its widgets stand. */
+export function questionOf(node) {
+  const { component, checkpoints } = loaderOf(node)
+  const question = { component }
+  for (const [input, name] of Object.entries(checkpoints)) question[name] = widgetOf(node, input).value
+  for (const input of ["scheme", "dtype", "missing_kernel"]) question[input] = widgetOf(node, input).value
+  return question
+}
+
+/** What is said of each of the files that a loader takes: one, or the two of a pair. */
+export const filesOf = (choice) => [choice, choice.low_noise].filter(Boolean)

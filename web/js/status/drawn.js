@@ -1,0 +1,102 @@
+// The status in ComfyUI's classic rendering: drawn with the node, as elements over the canvas would cost milliseconds a frame.
+
+import { app } from "../host.js"
+import { STATES } from "../states.js"
+import { t } from "../text.js"
+import { ROWS_A_FILE } from "./lines.js"
+
+const LINE = 16
+const PAD = 6
+const SIDE = 15 // as ComfyUI's own widgets keep from the node's edges
+const FONT = "12px Inter, Arial, sans-serif"
+const ELLIPSIS = "…"
+const MORE = "⋯"
+const MORE_WIDTH = 18
+
+/**
+ * A widget that draws lines (lines.js); a click on it calls open.
+ * files: how many the loader takes.
+ */
+export function drawnStatus(name, files, open) {
+  const height = ROWS_A_FILE * files * LINE + 2 * PAD
+  let lines = []
+  let fitted = null
+  return {
+    type: "lightquant_drawn",
+    name,
+    value: "",
+    serialize: false,
+    options: { serialize: false, canvasOnly: true },
+    computeLayoutSize: () => ({ minHeight: height, maxHeight: height, minWidth: 0 }),
+    show(next) {
+      lines = next
+      fitted = null
+      this.tooltip = [...lines.flatMap(({ text, title }) => ([text, title])), t("status.clickHint")].filter(Boolean).join("\n")
+    },
+    onPointerDown(pointer, node) {
+      pointer.onClick = () => open(node)
+      return true
+    },
+    draw(context, node, width, y, _height, isSmall) {
+      context.fillStyle = LiteGraph.WIDGET_BGCOLOR
+      context.beginPath()
+      context.roundRect(SIDE, y, width - 2 * SIDE, height, 6)
+      context.fill()
+      if (isSmall) return
+      context.font = FONT
+      if (fitted?.width !== width) fitted = { width, rows: rowsOf(context, lines, width - 2 * (SIDE + PAD)) }
+      fitted.rows.forEach(([text, line], index) => {
+        context.fillStyle = colourOf(line)
+        context.fillText(text, SIDE + PAD, y + PAD + LINE * (index + 0.75))
+      })
+      context.fillStyle = LiteGraph.WIDGET_SECONDARY_TEXT_COLOR
+      context.fillText(MORE, width - SIDE - PAD - MORE_WIDTH / 2, y + PAD + LINE * 0.75)
+    },
+  }
+}
+
+const textOf = ({ text, state }) => (state ? `${STATES[state].mark} ${text}` : text)
+
+/** The rows of the lines, as [text, line], each as much as the width has room for; the first leaves room for the sign that there is more. */
+function rowsOf(context, lines, width) {
+  return lines.flatMap((line, index) => {
+    const room = index ? width : width - MORE_WIDTH
+    const rows = []
+    let rest = textOf(line)
+    for (let left = line.rows ?? 1; left > 0 && rest; left--) {
+      const length = fitting(context, rest, room)
+      const end = length < rest.length && left > 1 ? rest.lastIndexOf(" ", length) + 1 || length : length
+      rows.push([left === 1 && end < rest.length ? rest.slice(0, Math.max(0, end - 1)) + ELLIPSIS : rest.slice(0, end), line])
+      rest = rest.slice(end)
+    }
+    return rows
+  })
+}
+
+/** How many characters of the text the width has room for. */
+function fitting(context, text, width) {
+  if (context.measureText(text).width <= width) return text.length
+  let [low, high] = [0, text.length]
+  while (high - low > 1) {
+    const middle = (low + high) >> 1
+    if (context.measureText(text.slice(0, middle)).width <= width) low = middle
+    else high = middle
+  }
+  return low
+}
+
+const colours = new Map()
+
+/** Draws the nodes again when the page's theme has changed, which ComfyUI does after it has drawn them. */
+export function followTheme() {
+  new MutationObserver(() => app.canvas?.setDirty(true, true)).observe(document.body, { attributeFilter: ["class"] })
+}
+
+/** The style sheet's colour of a state in the page's theme, read once for each. */
+function colourOf({ state, isProblem }) {
+  const name = isProblem ? "cannot" : state
+  if (!name) return LiteGraph.WIDGET_TEXT_COLOR
+  const key = `${name} ${document.body.classList.contains("dark-theme")}`
+  if (!colours.has(key)) colours.set(key, getComputedStyle(document.body).getPropertyValue(`--lightquant-${name}`))
+  return colours.get(key)
+}
