@@ -24,8 +24,10 @@ ENGLISH = "en"
 LANGUAGES = (ENGLISH, "zh")
 
 _FIELD = re.compile(r"\{(\d+)\}")
-_GAP = re.compile(r"( {2,})")
-"""Between the columns of a table."""
+_GAP = re.compile(r"(^- | {2,})")
+"""Between the columns of a table, and before an item of a list."""
+_PROSE = re.compile(r"(?:\b[a-z']+ ){5,}[a-z']+\b(?!\.\w)")
+"""Words in a row that are no name."""
 _SEPARATORS = (", ", "; ", ": ", ". ", " and ", " or ")
 """What any two texts are joined by; the full stop belongs to the first. They say nothing by themselves, and stay where neither text is translated."""
 
@@ -36,8 +38,9 @@ _MOST_SPLITS = 50
 _MOST_READINGS = 20_000
 """So many parts of a text are looked at, half a second's work; what is left by then stays as it is."""
 
-_TORN, _JOIN = 0.5, 0.1
-"""What a field that ends in the middle of something, and a join, take from what a reading explains: of two alike, the simpler is right."""
+_TORN, _JOIN, _UNREAD = 0.5, 0.1, 0.5
+"""What a field that ends in the middle of something and a join take from what a reading explains, as of two alike the simpler is right; and each word
+of a sentence that stays English: a few words of ours in it explain nothing."""
 
 
 class Reading(NamedTuple):
@@ -101,6 +104,9 @@ class _Reader:
         """A line, its columns one by one: each begins where it began, unless what is before it has become too wide."""
         explains, said, owed = 0.0, "", 0
         for number, part in enumerate(_GAP.split(line)):
+            if part == "- ":
+                said += part
+                continue
             if number % 2:
                 gap = max(2, len(part) + owed)
                 owed += len(part) - gap
@@ -131,10 +137,8 @@ class _Reader:
                 parts = [self.read(field, among, alone=False) for field in fields]
                 explains = sum(part.explains for part in parts)
                 if template.weight or explains > 0:
-                    yield Reading(
-                        template.weight + explains - _TORN * sum(map(_is_torn, fields, parts)),
-                        _filled(template.foreign, parts),
-                    )
+                    explains += template.weight - _TORN * sum(map(_is_torn, fields, parts)) - _UNREAD * sum(map(_unread, fields, parts))
+                    yield Reading(explains, _filled(template.foreign, parts))
 
     def _by_join(self, text: str, among: Sequence[_Template]) -> Iterator[Reading]:
         for separator in self._catalogue.joins if "\n" not in text else ():
@@ -219,6 +223,11 @@ def _is_torn(field: str, reading: Reading) -> bool:
     while field != (field := re.sub(r"\([^()]*\)", "", field)):
         pass
     return "(" in field or ")" in field
+
+
+def _unread(field: str, reading: Reading) -> int:
+    """How many words of a sentence it has that are not explained."""
+    return sum(sentence.count(" ") + 1 for sentence in _PROSE.findall(field)) if reading.explains <= 0 else 0
 
 
 def _filled(template: str, fields: Sequence[Reading]) -> str:

@@ -28,6 +28,8 @@ MADE_UP = Catalogue(
         ("fp8 or int8", "fp8 或 int8"),
         ("Q can't load missing: missing", "Q 无法加载 missing：missing"),
         ("missing", "缺失"),
+        ("- it is empty", "- 它是空的"),
+        ("a list of the words in some sentence that nobody has translated", "a list of the words in some sentence that nobody has translated"),
         ("missing, a, b", "missing, a, b"),
         ("a, b or c; d", "a, b or c; d"),
         ("Q can't load model (1).pth: it is empty", "Q 无法加载 model (1).pth：它是空的"),
