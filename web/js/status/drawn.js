@@ -10,8 +10,7 @@ const PAD = 6
 const SIDE = 15 // as ComfyUI's own widgets keep from the node's edges
 const FONT = "12px Inter, Arial, sans-serif"
 const ELLIPSIS = "…"
-const MORE = "⋯"
-const MORE_WIDTH = 18
+const MORE = " ⋯"
 
 /**
  * A widget that draws lines (lines.js); a click on it calls open.
@@ -26,12 +25,12 @@ export function drawnStatus(name, files, open) {
     name,
     value: "",
     serialize: false,
-    options: { serialize: false, canvasOnly: true },
+    options: { serialize: false },
     computeLayoutSize: () => ({ minHeight: height, maxHeight: height, minWidth: 0 }),
     show(next) {
       lines = next
       fitted = null
-      this.tooltip = [...lines.flatMap(({ text, title }) => ([text, title])), t("status.clickHint")].filter(Boolean).join("\n")
+      this.tooltip = [...lines.flatMap(({ text, title }) => [text, title]), t("status.clickHint")].filter(Boolean).join("\n")
     },
     onPointerDown(pointer, node) {
       pointer.onClick = () => open(node)
@@ -39,9 +38,7 @@ export function drawnStatus(name, files, open) {
     },
     draw(context, node, width, y, _height, isSmall) {
       context.fillStyle = LiteGraph.WIDGET_BGCOLOR
-      context.beginPath()
-      context.roundRect(SIDE, y, width - 2 * SIDE, height, 6)
-      context.fill()
+      context.fillRect(SIDE, y, width - 2 * SIDE, height) // round corners would be a path to fill in every frame
       if (isSmall) return
       context.font = FONT
       if (fitted?.width !== width) fitted = { width, rows: rowsOf(context, lines, width - 2 * (SIDE + PAD)) }
@@ -49,28 +46,28 @@ export function drawnStatus(name, files, open) {
         context.fillStyle = colourOf(line)
         context.fillText(text, SIDE + PAD, y + PAD + LINE * (index + 0.75))
       })
-      context.fillStyle = LiteGraph.WIDGET_SECONDARY_TEXT_COLOR
-      context.fillText(MORE, width - SIDE - PAD - MORE_WIDTH / 2, y + PAD + LINE * 0.75)
     },
   }
 }
 
 const textOf = ({ text, state }) => (state ? `${STATES[state].mark} ${text}` : text)
 
-/** The rows of the lines, as [text, line], each as much as the width has room for; the first leaves room for the sign that there is more. */
+/** The rows of the lines, as [text, line], each as much as the width has room for; the first ends with the sign that there is more. */
 function rowsOf(context, lines, width) {
-  return lines.flatMap((line, index) => {
-    const room = index ? width : width - MORE_WIDTH
+  const more = context.measureText(MORE).width
+  const all = lines.flatMap((line, index) => {
     const rows = []
     let rest = textOf(line)
     for (let left = line.rows ?? 1; left > 0 && rest; left--) {
-      const length = fitting(context, rest, room)
+      const length = fitting(context, rest, index ? width : width - more)
       const end = length < rest.length && left > 1 ? rest.lastIndexOf(" ", length) + 1 || length : length
       rows.push([left === 1 && end < rest.length ? rest.slice(0, Math.max(0, end - 1)) + ELLIPSIS : rest.slice(0, end), line])
       rest = rest.slice(end)
     }
     return rows
   })
+  all[0][0] += MORE
+  return all
 }
 
 /** How many characters of the text the width has room for. */
