@@ -4,6 +4,7 @@ import { app } from "../host.js"
 import { STATES } from "../states.js"
 import { t } from "../text.js"
 import { ROWS_A_FILE } from "./lines.js"
+import { pictured } from "./picture.js"
 
 const LINE = 16
 const PAD = 6
@@ -19,7 +20,8 @@ const MORE = " ⋯"
 export function drawnStatus(name, files, open) {
   const height = ROWS_A_FILE * files * LINE + 2 * PAD
   let lines = []
-  let fitted = null
+  let version = 0
+  const draw = pictured((context, width) => paint(context, lines, width, height))
   return {
     type: "lightquant_drawn",
     name,
@@ -29,7 +31,7 @@ export function drawnStatus(name, files, open) {
     computeLayoutSize: () => ({ minHeight: height, maxHeight: height, minWidth: 0 }),
     show(next) {
       lines = next
-      fitted = null
+      version += 1
       this.tooltip = [...lines.flatMap(({ text, title }) => [text, title]), t("status.clickHint")].filter(Boolean).join("\n")
     },
     onPointerDown(pointer, node) {
@@ -37,17 +39,23 @@ export function drawnStatus(name, files, open) {
       return true
     },
     draw(context, node, width, y, _height, isSmall) {
+      if (!isSmall) return draw(context, SIDE, y, width - 2 * SIDE, height, `${version} ${theme()}`)
       context.fillStyle = LiteGraph.WIDGET_BGCOLOR
-      context.fillRect(SIDE, y, width - 2 * SIDE, height) // round corners would be a path to fill in every frame
-      if (isSmall) return
-      context.font = FONT
-      if (fitted?.width !== width) fitted = { width, rows: rowsOf(context, lines, width - 2 * (SIDE + PAD)) }
-      fitted.rows.forEach(([text, line], index) => {
-        context.fillStyle = colourOf(line)
-        context.fillText(text, SIDE + PAD, y + PAD + LINE * (index + 0.75))
-      })
+      context.fillRect(SIDE, y, width - 2 * SIDE, height)
     },
   }
+}
+
+function paint(context, lines, width, height) {
+  context.fillStyle = LiteGraph.WIDGET_BGCOLOR
+  context.beginPath()
+  context.roundRect(0, 0, width, height, 6)
+  context.fill()
+  context.font = FONT
+  rowsOf(context, lines, width - 2 * PAD).forEach(([text, line], index) => {
+    context.fillStyle = colourOf(line)
+    context.fillText(text, PAD, PAD + LINE * (index + 0.75))
+  })
 }
 
 const textOf = ({ text, state }) => (state ? `${STATES[state].mark} ${text}` : text)
@@ -82,18 +90,16 @@ function fitting(context, text, width) {
   return low
 }
 
-const colours = new Map()
+/** What tells one theme of the page from another. */
+const theme = () => `${LiteGraph.WIDGET_BGCOLOR} ${document.body.classList.contains("dark-theme")}`
 
 /** Draws the nodes again when the page's theme has changed, which ComfyUI does after it has drawn them. */
 export function followTheme() {
   new MutationObserver(() => app.canvas?.setDirty(true, true)).observe(document.body, { attributeFilter: ["class"] })
 }
 
-/** The style sheet's colour of a state in the page's theme, read once for each. */
+/** The style sheet's colour of a state in the page's theme. */
 function colourOf({ state, isProblem }) {
   const name = isProblem ? "cannot" : state
-  if (!name) return LiteGraph.WIDGET_TEXT_COLOR
-  const key = `${name} ${document.body.classList.contains("dark-theme")}`
-  if (!colours.has(key)) colours.set(key, getComputedStyle(document.body).getPropertyValue(`--lightquant-${name}`))
-  return colours.get(key)
+  return name ? getComputedStyle(document.body).getPropertyValue(`--lightquant-${name}`) : LiteGraph.WIDGET_TEXT_COLOR
 }
