@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,6 +154,9 @@ def raised(run: Callable[[], object]) -> LightQuantError:
         run()
     said, cause = caught.value, caught.value.__cause__
     assert type(said) is type(cause)
+    logged = "".join(traceback.format_exception(said))  # as ComfyUI logs it
+    assert str(said) in logged
+    assert str(cause) in logged
     assert translate(str(cause), "zh") == str(said) != str(cause)
     assert left_over(str(cause)) == []
     return said
