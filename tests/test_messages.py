@@ -21,7 +21,7 @@ NAMES = re.compile(
 OPEN = {"all {0}", "read {0}", "reads {0}", "the {0}", "{0} takes", "{0} took {1} {2}", "{0} for {1}"}
 """Texts that could be the name of a file: what they become is translated, one by one."""
 
-JOINS = {"{0}, {1}", "{0}; {1}", "{0}: {1}", "{0}. {1}", "{0} and {1}", "{0} or {1}", "{0} ({1})", " ({0})", "{0}."}
+JOINS = {"{0}, {1}", "{0}; {1}", "{0}: {1}", "{0}. {1}", "{0} and {1}", "{0} or {1}", "{0} ({1})", " ({0})", "{0}.", "{0}:"}
 """How texts are put together anywhere."""
 
 
