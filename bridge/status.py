@@ -12,7 +12,11 @@ def prompt_server():
 
 def show(text: str, node_id: str | None) -> str:
     """Show the text under the node's widgets, in the user's language, in which it is returned; without a server there is nobody to show it to."""
-    text = in_users_language(text)
+    return show_said(in_users_language(text), node_id)
+
+
+def show_said(text: str, node_id: str | None) -> str:
+    """The same of a text that is in the user's language already."""
     server = prompt_server()
     if server is not None and node_id is not None:
         server.send_progress_text(text, node_id)

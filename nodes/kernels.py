@@ -5,7 +5,7 @@ import time
 from comfy_api.latest import io, ui
 
 from ..bridge.language import in_users_language
-from ..bridge.status import show
+from ..bridge.status import show_said
 from .language import in_language
 
 
@@ -41,7 +41,7 @@ class Kernels(io.ComfyNode):
         from ..reports.kernels_text import to_text
 
         report = make_report_in_a_node(recheck)
-        text = show(to_text(report, in_users_language), cls.hidden and cls.hidden.unique_id)
+        text = show_said(to_text(report, in_users_language), cls.hidden and cls.hidden.unique_id)
         return io.NodeOutput(text, to_json(report), ui=ui.PreviewText(text))
 
     @classmethod

@@ -62,7 +62,7 @@ def _row(row: KernelRow, say: Say) -> list[str]:
 def _head(row: KernelRow, say: Say) -> str:
     names, formats = max(map(len, (*SCHEMES, *ATTENTIONS))), max(map(len, FORMATS))
     package = f"{row.package} {row.version or say('of unknown version')}" if row.where else row.package
-    return f"{row.scheme:{names}}  {row.format:{formats}}  {padded(say(_HERE[row.available]), 11)}  {package}"
+    return f"{row.scheme:{names}}  {padded(say(row.format), formats)}  {padded(say(_HERE[row.available]), 11)}  {package}"
 
 
 def _about(row: KernelRow) -> Iterable[tuple[str, str]]:

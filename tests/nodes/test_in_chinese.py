@@ -73,6 +73,9 @@ def test_the_kernel_report(monkeypatch):
     assert text.startswith("LightQuant 内核报告\n")
     assert re.search(r"^fp8-vllm +fp8-channel +无法运行 +vllm$", text, re.MULTILINE)
     assert re.search(r"^  原因 +它需要 NVIDIA GPU，而这是 CPU$", text, re.MULTILINE)
+    assert re.search(r"^注意力$", text, re.MULTILINE)
+    assert re.search(r"^sdpa-flash +精确 +可运行 +torch", text, re.MULTILINE)
+    assert re.search(r"^  auto +ComfyUI 自己的：没有内核在这种设备上实测过，因此保留 ComfyUI 自己的$", text, re.MULTILINE)
     assert not CHINESE.search(as_json)
 
 
