@@ -13,11 +13,18 @@ _PLACE = """([type, name]) => {
   return app.canvasPosToClientPos([node.pos[0] + node.size[0] / 2, node.pos[1] + widget.y + 10])
 }""".replace("%s", _NODE)
 
+_STATUS = """([type, name]) => {
+  const widget = %s?.widgets.find(widget => widget.name === name)
+  const shown = [...(widget?.element?.querySelectorAll(".lightquant-line") ?? [])]
+  return widget?.tooltip ?? shown.flatMap(line => [line.textContent, line.title]).join("\\n")
+}""".replace("%s", _NODE)
+"""In the classic rendering the status says on hover all that it knows; in the new one each of its lines does."""
+
 _ENTRIES = """() => [...document.querySelectorAll('.litemenu-entry[data-value], [role="option"]')].map(entry => [
   entry.dataset.value ?? entry.textContent.trim(), entry.dataset.lightquant ?? "", entry.title
 ])"""
 
-DRAWN = "lightquant_drawn"
+STATUS = "lightquant_status"
 
 
 class Entry(NamedTuple):
@@ -78,8 +85,8 @@ class Loader:
         return self.page.evaluate(_PLACE, [self.type, widget])
 
     def status(self) -> str:
-        """All that the status under the widgets says, reasons included: what is shown on hover in the classic rendering."""
-        return self.page.evaluate(f"type => {_NODE}.widgets.find(widget => widget.name === '{DRAWN}').tooltip", self.type)
+        """All that the status under the widgets says, reasons included; "" where there is none."""
+        return self.page.evaluate(_STATUS, [self.type, STATUS])
 
     def shown_status(self) -> str:
         """What a user sees of it in the new rendering."""
@@ -88,8 +95,9 @@ class Loader:
 
     def wait_for(self, part: str) -> None:
         """Wait until the status says so."""
-        code = f"([type, part]) => {_NODE}?.widgets.find(widget => widget.name === '{DRAWN}')?.tooltip?.includes(part)"
-        self.page.wait_for_function(code, arg=[self.type, part], timeout=20_000)
+        self.page.wait_for_function(
+            f"([type, name, part]) => ({_STATUS})([type, name]).includes(part)", arg=[self.type, STATUS, part], timeout=20_000
+        )
 
     def open_schemes(self) -> None:
         """Open the dialog of schemes from the status."""
@@ -97,5 +105,5 @@ class Loader:
             number = self.page.evaluate(f"type => {_NODE}.id", self.type)
             self.page.locator(f'[data-node-id="{number}"]').get_by_role("button", name="Schemes").press("Enter")
         else:
-            self.page.mouse.click(*self.place(DRAWN))
+            self.page.mouse.click(*self.place(STATUS))
         self.page.get_by_role("dialog", name="Scheme").wait_for()

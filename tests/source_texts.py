@@ -107,7 +107,7 @@ def _fields(node: ast.expr) -> Iterator[ast.expr]:
             yield from _fields(value)
     elif isinstance(node, ast.FormattedValue):
         yield from _fields(node.value)
-    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+    elif isinstance(node, ast.BinOp) and _is_string(node):
         yield from (*_fields(node.left), *_fields(node.right))
     elif not isinstance(node, ast.Constant) and not _is_choice(node):
         yield node

@@ -6,7 +6,7 @@ import comfy_page
 import pytest
 from lightquant.schemes import SCHEMES
 from page_graphs import DIT_FLOAT, DIT_FP8, DIT_INT8, loader, text_to_video
-from page_loader import DRAWN, Loader
+from page_loader import STATUS, Loader
 
 pytestmark = pytest.mark.skipif(comfy_page.release() < (0, 30), reason="the page of ComfyUI 0.30 is what this is held to")
 
@@ -45,7 +45,7 @@ def test_the_dropdown_marks_what_runs_and_says_why_and_a_pick_changes_the_status
     dit.wait_for("Runs here: ")
     assert dit.value("scheme") == "fp8-torch"
     saved = next(node for node in dit.window.saved()["nodes"] if node["type"] == dit.type)
-    assert saved["widgets_values"] == ["fp8-torch", DIT_FP8, "auto", "substitute"]
+    assert saved["widgets_values"] == ["fp8-torch", DIT_FP8, "auto", "substitute", "auto"]
     dit.window.picture(f"picked_{dit.rendering}")
     assert dit.window.problems(("error", "warning")) == []
 
@@ -92,7 +92,7 @@ def test_what_the_status_shows(dit):
         assert kernel.startswith("fp8-torch · ")
         assert "VRAM" in kernel
     else:
-        dit.page.mouse.move(*dit.place(DRAWN))
+        dit.page.mouse.move(*dit.place(STATUS))
         shown = dit.page.locator(".node-tooltip", has_text=DIT_FP8)
         shown.wait_for()
         assert "fp8-vllm can't run here" in shown.inner_text()

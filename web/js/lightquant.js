@@ -12,7 +12,7 @@ import { rememberPress, startMarking } from "./popup.js"
 import { isServed, lookForRoutes } from "./server.js"
 import { PREFERRED_KERNELS, settings } from "./settings.js"
 import { followTheme } from "./status/drawn.js"
-import { addStatus, showStatus } from "./status/status.js"
+import { addStatus, followRendering, showStatus } from "./status/status.js"
 import { onLanguage, startTexts, t } from "./text.js"
 import { askAgain, choices, onChoice, startWatching, watch } from "./watch.js"
 
@@ -34,6 +34,7 @@ app.registerExtension({
     startMarking()
     startWatching()
     followTheme()
+    followRendering(choose)
     onChoice(showStatus)
     onChoice(offer)
     onLanguage(() => choices().forEach(([node, choice]) => showStatus(node, choice)))

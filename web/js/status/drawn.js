@@ -4,14 +4,14 @@ import { app } from "../host.js"
 import { STATES } from "../states.js"
 import { t } from "../text.js"
 import { ROWS_A_FILE } from "./lines.js"
+import { pictured } from "./picture.js"
 
 const LINE = 16
 const PAD = 6
 const SIDE = 15 // as ComfyUI's own widgets keep from the node's edges
 const FONT = "12px Inter, Arial, sans-serif"
 const ELLIPSIS = "…"
-const MORE = "⋯"
-const MORE_WIDTH = 18
+const MORE = " ⋯"
 
 /**
  * A widget that draws lines (lines.js); a click on it calls open.
@@ -20,57 +20,62 @@ const MORE_WIDTH = 18
 export function drawnStatus(name, files, open) {
   const height = ROWS_A_FILE * files * LINE + 2 * PAD
   let lines = []
-  let fitted = null
+  let version = 0
+  const draw = pictured((context, width) => paint(context, lines, width, height))
   return {
     type: "lightquant_drawn",
     name,
     value: "",
     serialize: false,
-    options: { serialize: false, canvasOnly: true },
+    options: { serialize: false },
     computeLayoutSize: () => ({ minHeight: height, maxHeight: height, minWidth: 0 }),
     show(next) {
       lines = next
-      fitted = null
-      this.tooltip = [...lines.flatMap(({ text, title }) => ([text, title])), t("status.clickHint")].filter(Boolean).join("\n")
+      version += 1
+      this.tooltip = [...lines.flatMap(({ text, title }) => [text, title]), t("status.clickHint")].filter(Boolean).join("\n")
     },
     onPointerDown(pointer, node) {
       pointer.onClick = () => open(node)
       return true
     },
     draw(context, node, width, y, _height, isSmall) {
+      if (!isSmall) return draw(context, SIDE, y, width - 2 * SIDE, height, `${version} ${theme()}`)
       context.fillStyle = LiteGraph.WIDGET_BGCOLOR
-      context.beginPath()
-      context.roundRect(SIDE, y, width - 2 * SIDE, height, 6)
-      context.fill()
-      if (isSmall) return
-      context.font = FONT
-      if (fitted?.width !== width) fitted = { width, rows: rowsOf(context, lines, width - 2 * (SIDE + PAD)) }
-      fitted.rows.forEach(([text, line], index) => {
-        context.fillStyle = colourOf(line)
-        context.fillText(text, SIDE + PAD, y + PAD + LINE * (index + 0.75))
-      })
-      context.fillStyle = LiteGraph.WIDGET_SECONDARY_TEXT_COLOR
-      context.fillText(MORE, width - SIDE - PAD - MORE_WIDTH / 2, y + PAD + LINE * 0.75)
+      context.fillRect(SIDE, y, width - 2 * SIDE, height)
     },
   }
 }
 
+function paint(context, lines, width, height) {
+  context.fillStyle = LiteGraph.WIDGET_BGCOLOR
+  context.beginPath()
+  context.roundRect(0, 0, width, height, 6)
+  context.fill()
+  context.font = FONT
+  rowsOf(context, lines, width - 2 * PAD).forEach(([text, line], index) => {
+    context.fillStyle = colourOf(line)
+    context.fillText(text, PAD, PAD + LINE * (index + 0.75))
+  })
+}
+
 const textOf = ({ text, state }) => (state ? `${STATES[state].mark} ${text}` : text)
 
-/** The rows of the lines, as [text, line], each as much as the width has room for; the first leaves room for the sign that there is more. */
+/** The rows of the lines, as [text, line], each as much as the width has room for; the first ends with the sign that there is more. */
 function rowsOf(context, lines, width) {
-  return lines.flatMap((line, index) => {
-    const room = index ? width : width - MORE_WIDTH
+  const more = context.measureText(MORE).width
+  const all = lines.flatMap((line, index) => {
     const rows = []
     let rest = textOf(line)
     for (let left = line.rows ?? 1; left > 0 && rest; left--) {
-      const length = fitting(context, rest, room)
+      const length = fitting(context, rest, index ? width : width - more)
       const end = length < rest.length && left > 1 ? rest.lastIndexOf(" ", length) + 1 || length : length
       rows.push([left === 1 && end < rest.length ? rest.slice(0, Math.max(0, end - 1)) + ELLIPSIS : rest.slice(0, end), line])
       rest = rest.slice(end)
     }
     return rows
   })
+  all[0][0] += MORE
+  return all
 }
 
 /** How many characters of the text the width has room for. */
@@ -85,18 +90,16 @@ function fitting(context, text, width) {
   return low
 }
 
-const colours = new Map()
+/** What tells one theme of the page from another. */
+const theme = () => `${LiteGraph.WIDGET_BGCOLOR} ${document.body.classList.contains("dark-theme")}`
 
 /** Draws the nodes again when the page's theme has changed, which ComfyUI does after it has drawn them. */
 export function followTheme() {
   new MutationObserver(() => app.canvas?.setDirty(true, true)).observe(document.body, { attributeFilter: ["class"] })
 }
 
-/** The style sheet's colour of a state in the page's theme, read once for each. */
+/** The style sheet's colour of a state in the page's theme. */
 function colourOf({ state, isProblem }) {
   const name = isProblem ? "cannot" : state
-  if (!name) return LiteGraph.WIDGET_TEXT_COLOR
-  const key = `${name} ${document.body.classList.contains("dark-theme")}`
-  if (!colours.has(key)) colours.set(key, getComputedStyle(document.body).getPropertyValue(`--lightquant-${name}`))
-  return colours.get(key)
+  return name ? getComputedStyle(document.body).getPropertyValue(`--lightquant-${name}`) : LiteGraph.WIDGET_TEXT_COLOR
 }

@@ -1,31 +1,44 @@
 // The status under a loader's widgets: file, format, size, kernel and VRAM, and the way to all schemes with their reasons.
 
+import { onSetting } from "../host.js"
 import { loaderOf, widgetOf } from "../loaders.js"
+import { choices } from "../watch.js"
 import { drawnStatus } from "./drawn.js"
 import { linesOf } from "./lines.js"
 import { addShownStatus } from "./shown.js"
 
-const DRAWN = "lightquant_drawn"
-const SHOWN = "lightquant_shown"
+const NAME = "lightquant_status"
 const WIDTH = 320 // pixels, in which most file names have room
+const NEW_RENDERING = "Comfy.VueNodes.Enabled"
 
-/** Adds the status to a loader, once for each of ComfyUI's renderings; it is part of no saved workflow and no prompt. open: called with the node on a click. */
+/** Adds the status to a loader; it is part of no saved workflow and no prompt. open: called with the node on a click. */
 export function addStatus(node, open) {
-  const files = Object.keys(loaderOf(node).checkpoints).length
-  onlyIf(() => !LiteGraph.vueNodesMode, node.addCustomWidget(drawnStatus(DRAWN, files, open)))
-  onlyIf(() => LiteGraph.vueNodesMode, addShownStatus(node, SHOWN, files, open))
+  add(node, open)
   showStatus(node, null)
   node.setSize([Math.max(node.size[0], WIDTH), Math.max(node.size[1], node.computeSize()[1])])
 }
 
 /** Shows what a choice says; null: nothing is known yet. */
 export function showStatus(node, choice) {
-  const lines = linesOf(choice)
-  for (const name of [DRAWN, SHOWN]) widgetOf(node, name)?.show(lines)
+  widgetOf(node, NAME)?.show(linesOf(choice))
   node.setDirtyCanvas(true)
 }
 
-/** Hides a widget unless something is so. */
-function onlyIf(isSo, widget) {
-  Object.defineProperty(widget, "hidden", { get: () => !isSo(), set() {}, configurable: true })
+/** Gives all loaders the other kind of status when the user changes ComfyUI's rendering. open: as for addStatus. */
+export function followRendering(open) {
+  const change = () => {
+    for (const [node, choice] of choices()) {
+      const old = widgetOf(node, NAME)
+      if (old) node.removeWidget(old)
+      add(node, open)
+      showStatus(node, choice)
+    }
+  }
+  onSetting(NEW_RENDERING, () => setTimeout(change)) // the page follows its setting first
+}
+
+function add(node, open) {
+  const files = Object.keys(loaderOf(node).checkpoints).length
+  if (LiteGraph.vueNodesMode) addShownStatus(node, NAME, files, open)
+  else node.addCustomWidget(drawnStatus(NAME, files, open))
 }
