@@ -24,8 +24,10 @@ ENGLISH = "en"
 LANGUAGES = (ENGLISH, "zh")
 
 _FIELD = re.compile(r"\{(\d+)\}")
-_GAP = re.compile(r"( {2,})")
-"""Between the columns of a table."""
+_GAP = re.compile(r"(^- | {2,})")
+"""Between the columns of a table, and before an item of a list."""
+_PROSE = re.compile(r"(?:\b[a-z']+ ){5,}[a-z']+\b(?!\.\w)")
+"""Words in a row that are no name."""
 _SEPARATORS = (", ", "; ", ": ", ". ", " and ", " or ")
 """What any two texts are joined by; the full stop belongs to the first. They say nothing by themselves, and stay where neither text is translated."""
 
@@ -36,8 +38,9 @@ _MOST_SPLITS = 50
 _MOST_READINGS = 20_000
 """So many parts of a text are looked at, half a second's work; what is left by then stays as it is."""
 
-_TORN, _JOIN = 0.5, 0.1
-"""What a field that ends in the middle of something, and a join, take from what a reading explains: of two alike, the simpler is right."""
+_TORN, _JOIN, _UNREAD = 0.5, 0.1, 0.5
+"""What a field that ends in the middle of something and a join take from what a reading explains, as of two alike the simpler is right; and each word
+of a sentence that stays English: a few words of ours in it explain nothing."""
 
 
 class Reading(NamedTuple):
@@ -101,6 +104,9 @@ class _Reader:
         """A line, its columns one by one: each begins where it began, unless what is before it has become too wide."""
         explains, said, owed = 0.0, "", 0
         for number, part in enumerate(_GAP.split(line)):
+            if part == "- ":
+                said += part
+                continue
             if number % 2:
                 gap = max(2, len(part) + owed)
                 owed += len(part) - gap
@@ -111,7 +117,7 @@ class _Reader:
         return Reading(explains, said.rstrip() if line.endswith(" ") else said)
 
     def read(self, text: str, among: Sequence[_Template], alone: bool = True) -> Reading:
-        """The best reading of a text. among: templates that may be in it; alone: whether it is no piece of a list, where a word may be a name."""
+        """The best reading of a text. among: templates that may be in it; alone: whether it is no part of another, where a single word is a name."""
         known = self._known.get((text, alone))
         if known is not None or len(self._known) >= _MOST_READINGS:
             return known or Reading(0, text)
@@ -128,13 +134,11 @@ class _Reader:
     def _by_template(self, text: str, among: Sequence[_Template]) -> Iterator[Reading]:
         for template in among:
             for fields in islice(template.fields_in(text), _MOST_SPLITS):
-                parts = [self.read(field, among, template.weight > 0) for field in fields]
+                parts = [self.read(field, among, alone=False) for field in fields]
                 explains = sum(part.explains for part in parts)
                 if template.weight or explains > 0:
-                    yield Reading(
-                        template.weight + explains - _TORN * sum(map(_is_torn, fields, parts)),
-                        _filled(template.foreign, [part.said for part in parts]),
-                    )
+                    explains += template.weight - _TORN * sum(map(_is_torn, fields, parts)) - _UNREAD * sum(map(_unread, fields, parts))
+                    yield Reading(explains, _filled(template.foreign, parts))
 
     def _by_join(self, text: str, among: Sequence[_Template]) -> Iterator[Reading]:
         for separator in self._catalogue.joins if "\n" not in text else ():
@@ -161,7 +165,7 @@ class _Reader:
         one = self.read(text + stop, among, alone=False)
         if one.explains <= 0 and rest.explains <= 0:
             return Reading(0, one.said + separator.removeprefix(stop) + rest.said)
-        return Reading(one.explains + rest.explains - _JOIN, _filled(self._catalogue.joins[separator], [one.said, rest.said]))
+        return Reading(one.explains + rest.explains - _JOIN, _filled(self._catalogue.joins[separator], [one, rest]))
 
 
 @cache
@@ -221,8 +225,22 @@ def _is_torn(field: str, reading: Reading) -> bool:
     return "(" in field or ")" in field
 
 
-def _filled(template: str, fields: Sequence[str]) -> str:
-    return _FIELD.sub(lambda found: fields[int(found[1])], template)
+def _unread(field: str, reading: Reading) -> int:
+    """How many words of a sentence it has that are not explained."""
+    return sum(sentence.count(" ") + 1 for sentence in _PROSE.findall(field)) if reading.explains <= 0 else 0
+
+
+def _filled(template: str, fields: Sequence[Reading]) -> str:
+    """A translation with its fields. The space that parts Chinese from Latin letters goes where both sides have become Chinese."""
+    text, was_translated = "", False
+    for number, piece in enumerate(_FIELD.split(template)):
+        if number % 2 == 0:
+            text += piece.removeprefix(" ") if was_translated and _is_wide(text[-1:]) else piece
+            continue
+        field = fields[int(piece)]
+        was_translated = field.explains > 0
+        text = (text.removesuffix(" ") if was_translated and _is_wide(field.said[:1]) else text) + field.said
+    return text
 
 
 def padded(text: str, columns: int) -> str:
@@ -232,4 +250,8 @@ def padded(text: str, columns: int) -> str:
 
 def _width(text: str) -> int:
     """In columns of a terminal, of which a Chinese character takes two."""
-    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
+    return sum(1 + _is_wide(each) for each in text)
+
+
+def _is_wide(character: str) -> bool:
+    return bool(character) and unicodedata.east_asian_width(character) in "WF"

@@ -30,7 +30,7 @@ class Tally:
         parts = [f"{kernel} took {count} {_calls(count)}" for kernel, count in self._taken.items()]
         if self._handed:
             count = self._handed.total()
-            reasons = ", ".join(f"{each} for {why}" for why, each in self._handed.most_common())
+            reasons = ", ".join(f"{why}: {each}" for why, each in self._handed.most_common())
             parts.append(f"{OWN} {count} {_calls(count)} ({reasons})")
         return "attention of the last run: " + ("; ".join(parts) or "no call came by, or all were compiled")
 

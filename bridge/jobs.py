@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..errors import JobError, LightQuantError
+from ..texts import translate_all
+from .language import in_users_language
 from .status import prompt_server
 
 WAITING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "running", "done", "failed", "cancelled"
@@ -172,10 +174,10 @@ def _nothing(progress: Progress) -> dict:
 
 
 def _tell(job: dict) -> None:
-    """To every page: they show one list."""
+    """To every page, in the user's language: they show one list."""
     server = prompt_server()
     if server is not None:
-        server.send_sync(EVENT, job)
+        server.send_sync(EVENT, translate_all(job, in_users_language))
 
 
 JOBS = Jobs(_tell)

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 
 from ..errors import FitError
 from ..reports.fit import Wish, fit
@@ -10,6 +9,7 @@ from ..reports.fit.cards import CARDS
 from ..reports.fit.models import MODELS
 from ..reports.fit.runs_on import ASKABLE
 from ..reports.fit.wish import DISK_GB_S, RESERVE_GIB
+from .output import say, tell
 
 HELP = "say which scheme, format and offload setting fit a card, and how fast a step will be, from measured figures"
 
@@ -39,10 +39,13 @@ def run(options: argparse.Namespace) -> int:
             options.vram, options.ram, options.frames, width, height, options.model, options.gpu, options.scheme, options.disk, options.reserve
         )
     except FitError as problem:
-        print(f"lightquant fit: {problem}", file=sys.stderr)
+        tell(f"lightquant fit: {problem}")
         return _USAGE
     answer = fit(wish)
-    print(json.dumps(answer.as_dict(), indent=1) if options.json else answer.text())
+    if options.json:
+        print(json.dumps(answer.as_dict(), indent=1))
+    else:
+        say(answer.text())
     return 0 if answer.fits else 1
 
 

@@ -136,7 +136,7 @@ def _check_replaceable(plan: Plan, folder: str) -> None:
     others = [name for name in sorted(os.listdir(folder)) if name not in known and name != CONFIG and not name.endswith(INDEX)]
     if others or not known:
         raise ConvertError(
-            f"{folder} is not replaced, as it holds more than a checkpoint in parts ({', '.join(others[:3]) or 'nothing'}), and all of it would go. "
+            f"{folder} is not replaced, as it holds more than a checkpoint in parts ({', '.join(others[:3]) or 'no file'}), and all of it would go. "
             "Choose a folder of its own for the new one."
         )
 

@@ -2,8 +2,6 @@
 
 import torch
 
-from ..kernels.fused_rows import triton_fused
-
 AUTO, FUSE, SHARE, PLAIN = "auto", "fuse", "share", "plain"
 MODES = (AUTO, FUSE, SHARE, PLAIN)
 """auto; the steps between the products in one pass each; each activation quantized once, which changes no bit; ComfyUI's own blocks."""
@@ -14,6 +12,8 @@ PAYS: dict[tuple[int, int], str] = {}
 
 def chosen(mode: str, device: torch.device) -> tuple[str, str]:
     """The mode itself for a device, and why."""
+    from ..kernels.fused_rows import triton_fused  # the node needs the names alone when ComfyUI starts
+
     if mode == FUSE and device.type == "cuda" and triton_fused(device) is None:
         return SHARE, "Triton can't be used, without which fusing is slower; the log says why"
     if mode != AUTO:

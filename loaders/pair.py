@@ -35,7 +35,7 @@ def check_pair(high: str, low: str) -> None:
     shapes = [_shapes(path) for path in (high, low)]
     different = sorted(key for key in shapes[0].keys() | shapes[1].keys() if shapes[0].get(key) != shapes[1].get(key))
     if different:
-        mine, theirs = (list(each[different[0]]) if different[0] in each else "absent" for each in shapes)
+        mine, theirs = (list(each[different[0]]) if different[0] in each else "not there" for each in shapes)
         raise CheckpointError(
             f"{high} and {low} are not the experts of one model: {different[0]} is {mine} in the first and {theirs} in the second. "
             "Pick two checkpoints of the same model."

@@ -35,7 +35,7 @@ def add_lora(model, path: str, strength: float, mode: str = BESIDE) -> Applied:
     changes = changes_in(path, model.model)
     placed = tuple(_place(model.model, path, change) for change in changes.found)
     if not placed:
-        examples = ", ".join(changes.unmatched[:3]) or "nothing"
+        examples = ", ".join(changes.unmatched[:3]) or "no tensors"
         raise LoraError(
             f"LightQuant can't use {path}: it holds {examples}, which changes no layer of this model. Pick a LoRA that was made for this model."
         )

@@ -37,5 +37,5 @@ def shown(monkeypatch) -> list[str]:
     """The texts that nodes show from now on."""
     texts: list[str] = []
     for module in ("attention", "loaders", "pair", "from_config"):
-        monkeypatch.setattr(f"lightquant.nodes.{module}.show", lambda text, node: texts.append(text))
+        monkeypatch.setattr(f"lightquant.nodes.{module}.show", lambda text, node: texts.append(text) or text)
     return texts

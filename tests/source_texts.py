@@ -17,8 +17,10 @@ _PROSE = re.compile(r"(?<![\w./<-])[A-Za-z][a-z']{2,}(?![\w/]|\.\w)")
 
 _NOT_SHOWN = ("debug", "info", "warning", "error", "exception", "compile", "add_argument", "add_parser", "ArgumentParser", "add_argument_group")
 """Calls whose texts are the log's, a pattern's or the command line's own help."""
-_NOT_SHOWN_IN = ("define_schema", "_schema", "add_arguments", "add_comfyui", "add_device")
-"""Functions whose texts are in nodeDefs.json, or the command line's own help."""
+_SCHEMAS = ("define_schema", "_schema")
+"""Class methods whose texts are in nodeDefs.json."""
+_HELP = ("add_arguments", "add_comfyui", "add_device")
+"""Functions whose texts are the command line's own help."""
 _DRAWN = ("reports/picture.py", "reports/error_report/picture.py", "reports/canvas.py")
 """Pillow's own font, which they are drawn with, has no Chinese."""
 _NO_TEXTS = ("HELP", "STYLE", "SCRIPT", "ASK_COMFYUI")
@@ -68,7 +70,7 @@ def _strings(node: ast.AST, shown: bool) -> Iterator[ast.expr]:
 
 def _is_not_shown(node: ast.AST) -> bool:
     if isinstance(node, ast.FunctionDef):
-        return node.name in _NOT_SHOWN_IN
+        return node.name in _HELP or (node.name in _SCHEMAS and bool(node.args.args) and node.args.args[0].arg == "cls")
     if isinstance(node, ast.Assign):
         return isinstance(node.targets[0], ast.Name) and node.targets[0].id in _NO_TEXTS
     return isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _NOT_SHOWN
@@ -84,7 +86,7 @@ def _variants(node: ast.expr) -> list[Parts]:
     """The node's parts, once for each way in which a choice between two plain strings in it may end."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return [[node.value]]
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+    if isinstance(node, ast.BinOp) and _is_string(node):
         return _combined([node.left, node.right])
     if isinstance(node, ast.JoinedStr):
         return _combined(node.values)
@@ -105,7 +107,7 @@ def _fields(node: ast.expr) -> Iterator[ast.expr]:
             yield from _fields(value)
     elif isinstance(node, ast.FormattedValue):
         yield from _fields(node.value)
-    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+    elif isinstance(node, ast.BinOp) and _is_string(node):
         yield from (*_fields(node.left), *_fields(node.right))
     elif not isinstance(node, ast.Constant) and not _is_choice(node):
         yield node

@@ -10,16 +10,22 @@ from source_texts import FIELD, REPOSITORY, templates
 CHINESE = json.loads((REPOSITORY / "locales" / "zh" / "messages.json").read_text(encoding="utf-8"))
 
 NAMES = re.compile(
-    r"Load (Diffusion Model|CLIP Vision|CLIP \(type wan\))|Wan[\d.]* [\w. -]+|Wan DiT|torch \{0\}|comfy-kitchen \{0\}"
-    r"|pip install [\w\s{}-]+|lightquant: \{0\}"
-    r"|.*\(Tensor .+\) -> .+|<!DOCTYPE html>|width=device-width.*|rotate\(.+\)|dot \{0\}|key \{0\}|\(\?.*|reading \{0\} %|quantized to |find it"
+    r"Load (Diffusion Model|CLIP Vision|CLIP \(type wan\))|Wan[\d.]* [\w. -]+|Wan DiT|torch \{0\}|comfy-kitchen \{0\}|find it"
+    r"|pip install [\w\s{}-]+|lightquant( fit)?: \{0\}"
+    r"|.*\(Tensor .+\) -> .+|(ScalarType|Tensor\?) .+|<!DOCTYPE html>|width=device-width.*|rotate\(.+\)|dot \{0\}|key \{0\}|\(\?.*"
+    r"|reading \{0\} %|quantized to |(blocks|phases), (pinned|from disk).*|dynamic VRAM alone|dynamic VRAM, node, chunks"
 )
 """What is called the same in every language, and what is written for programs."""
 
-OPEN = {"all {0}", "read {0}", "reads {0}", "the {0}", "{0} takes"}
-"""Texts that could be the name of a file: what they become is translated, one by one."""
+OPEN = {
+    "all {0}", "attention {0}{1}: {2}{3}", "read {0}", "reads {0}", "the {0}", "{0} takes",
+    "MODEL ({0} noise)", "the {0}-noise expert", ", {0}-noise expert", "find it, {0}-noise",
+    "{0} is the {1}-noise expert by its name, and was picked as the {2}-noise one. Exchange the two.", "{0} keys {1}: {2}",
+    "FFN in chunks of {0} rows: {1} on {2} rows of the first block, against a chunk of all of them",
+}  # fmt: skip
+"""Texts that could be the name of a file, or that a single word completes: what they become is translated, one by one."""
 
-JOINS = {"{0}, {1}", "{0}; {1}", "{0}: {1}", "{0}. {1}", "{0} and {1}", "{0} or {1}", "{0} ({1})", " ({0})", "{0}."}
+JOINS = {"{0}, {1}", "{0}; {1}", "{0}: {1}", "{0}. {1}", "{0} and {1}", "{0} or {1}", "{0} ({1})", " ({0})", "{0}.", "{0}:"}
 """How texts are put together anywhere."""
 
 

@@ -26,7 +26,10 @@ MADE_UP = Catalogue(
         ("a.pth: it is empty, it has 3 keys too many", "a.pth：它是空的，多了 3 个键"),
         ("it is empty. Q can't load a.pth: it is empty. Take another.", "它是空的。Q 无法加载 a.pth：它是空的。请换一个。"),
         ("fp8 or int8", "fp8 或 int8"),
-        ("Q can't load missing: missing", "Q 无法加载 缺失：缺失"),
+        ("Q can't load missing: missing", "Q 无法加载 missing：missing"),
+        ("missing", "缺失"),
+        ("- it is empty", "- 它是空的"),
+        ("a list of the words in some sentence that nobody has translated", "a list of the words in some sentence that nobody has translated"),
         ("missing, a, b", "missing, a, b"),
         ("a, b or c; d", "a, b or c; d"),
         ("Q can't load model (1).pth: it is empty", "Q 无法加载 model (1).pth：它是空的"),
@@ -90,7 +93,7 @@ REASONS = {
     "torch._scaled_mm，逐行缩放；速度排在最前，在一块 H200 上实测",
     "LightQuant looked for a high-noise Wan DiT stored as fp8-channel or int8-channel in /a/diffusion models, /b and found 2: /a/x high.safetensors, "
     "/b/y_high_noise.safetensors. Pick one of them as the checkpoint.":
-    "LightQuant 在 /a/diffusion models, /b 中查找存储为 fp8-channel 或 int8-channel 的 高噪声 Wan DiT，找到 2 个：/a/x high.safetensors, "
+    "LightQuant 在 /a/diffusion models, /b 中查找存储为 fp8-channel 或 int8-channel 的高噪声 Wan DiT，找到 2 个：/a/x high.safetensors, "
     "/b/y_high_noise.safetensors。请选其中一个作为 checkpoint。",
 }  # fmt: skip
 

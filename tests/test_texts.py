@@ -1,6 +1,5 @@
 """What users read: locales, help pages and READMEs say what the nodes have, in both languages, and quote errors that exist."""
 
-import ast
 import asyncio
 import json
 import re
@@ -8,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from comfy_api.latest import io
+from in_chinese import CHINESE
 from lightquant.schemes import SCHEMES
+from source_texts import FIELD, REPOSITORY, templates, templates_of
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 LANGUAGES = ("en", "zh")
 READMES = {"en": "README.md", "zh": "README.zh.md"}
 DOCS = {
@@ -21,7 +21,6 @@ DOCS = {
 PAIRS = list(zip((READMES["en"], *DOCS["en"]), (READMES["zh"], *(f"{page[:-3]}.zh.md" for page in DOCS["en"])), strict=True))
 """Every page in English and in Chinese."""
 HELP = REPOSITORY / "web" / "docs"
-SOURCES = ("loaders", "convert", "reports", "bridge", "offload", "lora", "attention", "fusion", "kernels", "routes", "nodes", "cli", "__init__.py")
 MESSAGE = ("message", "信息")
 """The head of the column that quotes errors."""
 VARYING = "…"
@@ -70,17 +69,23 @@ def quoted_errors(text: str) -> list[str]:
     return [quote for table in tables(text) if table[0][0] in MESSAGE for row in table[1:] for quote in code(row[0])]
 
 
-def source_strings() -> list[str]:
-    """Every string literal of the pack, an f-string with its fields as VARYING."""
-    found = []
-    files = [file for place in SOURCES for file in ([REPOSITORY / place] if place.endswith(".py") else sorted((REPOSITORY / place).rglob("*.py")))]
-    for file in files:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.JoinedStr):
-                found.append("".join(part.value if isinstance(part, ast.Constant) else VARYING for part in node.values))
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.append(node.value.replace("%s", VARYING))
-    return found
+def what_is_said(language: str) -> list[str]:
+    """Every text that an error may be put together from, its fields as VARYING. What is said before ComfyUI runs a node is English in both."""
+    said = templates() | templates_of(read("__init__.py"))
+    if language == "zh":
+        said |= set(json.loads(read("locales", "zh", "messages.json")).values())
+    return [FIELD.sub(VARYING, text).replace("%s", VARYING) for text in said]
+
+
+def code_but_errors(text: str) -> list[str]:
+    """What stands in backticks and is called the same in both languages."""
+    errors = quoted_errors(text)
+    return [each for each in code(text) if each not in errors]
+
+
+def code_in_cells(table: list[list[str]]) -> list[list[list[str]]]:
+    """The same of a table, by cell."""
+    return [[code(cell) for cell in (row[1:] if table[0][0] in MESSAGE else row)] for row in table]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -109,9 +114,24 @@ def test_both_languages_have_the_same_keys():
     def keys(value: object) -> object:
         return {name: keys(each) for name, each in value.items()} if isinstance(value, dict) else None
 
-    for file in ("nodeDefs.json", "main.json"):
+    for file in ("nodeDefs.json", "main.json", "settings.json"):
         english, chinese = (json.loads(read("locales", language, file)) for language in LANGUAGES)
         assert keys(english) == keys(chinese)
+
+
+def test_the_chinese_texts_are_chinese():
+    """Names that are the same in both, such as LoRA, aside."""
+    for node in node_texts("zh").values():
+        texts = [node["display_name"], node["description"], *(each["tooltip"] for each in node["inputs"].values())]
+        assert [text for text in texts if not CHINESE.search(text)] == []
+    for setting in json.loads(read("locales", "zh", "settings.json")).values():
+        assert all(map(CHINESE.search, strings(setting)))
+
+
+def test_every_setting_that_is_shown_is_named():
+    shown = re.findall(r'"(LightQuant\.\w+)"', read("web", "js", "settings.js"))
+    for language in LANGUAGES:
+        assert set(json.loads(read("locales", language, "settings.json"))) == {name.replace(".", "_") for name in shown}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -142,17 +162,18 @@ def test_help_pages_belong_to_nodes_and_say_the_same_in_both_languages():
     for schema in schemas():
         english, chinese = (read("web", "docs", schema.node_id, f"{language}.md") for language in LANGUAGES)
         assert headings(english) == headings(chinese)
-        assert quoted_errors(english) == quoted_errors(chinese)
-        assert sorted(code(english)) == sorted(code(chinese))
+        assert len(quoted_errors(english)) == len(quoted_errors(chinese))
+        assert all(map(CHINESE.search, quoted_errors(chinese)))
+        assert sorted(code_but_errors(english)) == sorted(code_but_errors(chinese))
 
 
 @pytest.mark.parametrize("file", [*READMES.values(), *(page.relative_to(REPOSITORY).as_posix() for page in sorted(HELP.glob("*/*.md")))])
 def test_quoted_errors_exist(file):
-    said, errors = source_strings(), quoted_errors(read(file))
+    said, errors = what_is_said("zh" if "zh" in file else "en"), quoted_errors(read(file))
     assert len(errors) >= (8 if file in READMES.values() else 4)
     missing = []
     for error in errors:
-        # An error may be put together from several strings: each piece between the varying parts must stand in the sources.
+        # An error may be put together from several texts: each piece between the varying parts must stand in one.
         missing += [piece for piece in error.split(VARYING) if piece.strip() and not any(piece.strip() in text for text in said)]
     assert missing == []
 
@@ -203,6 +224,6 @@ def test_every_page_has_the_same_outline_and_tables_in_both_languages(pages):
     pairs = list(zip(tables(english), tables(chinese), strict=True))
     for ours, theirs in pairs:
         assert [len(row) for row in ours] == [len(row) for row in theirs], ours[0]
-        assert [[code(cell) for cell in row] for row in ours] == [[code(cell) for cell in row] for row in theirs], ours[0]
+        assert code_in_cells(ours) == code_in_cells(theirs), ours[0]
     assert f"]({Path(pages[1]).name})" in english
     assert f"]({Path(pages[0]).name})" in chinese

@@ -207,7 +207,7 @@ def test_a_run_is_counted_by_kernel_and_by_reason(kernel):
     q, k, v = operands(False)
     for mask in (None, None, torch.zeros(QUERIES, KEYS)):
         attention_pytorch(q, k, v, HEADS, mask=mask, **settings)
-    assert override.tally.describe() == "attention of the last run: sdpa-flash took 2 calls; ComfyUI's own 1 call (1 for a mask)"
+    assert override.tally.describe() == "attention of the last run: sdpa-flash took 2 calls; ComfyUI's own 1 call (a mask: 1)"
     override.begin()
     assert override.tally.describe() == "attention of the last run: no call came by, or all were compiled"
 

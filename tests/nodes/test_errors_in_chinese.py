@@ -9,9 +9,12 @@ import pipeline
 import pytest
 import small_models
 import torch
+from comfy.model_patcher import ModelPatcher
 from in_chinese import left_over
 from lightquant.errors import LightQuantError
 from lightquant.nodes import LightQuantExtension
+from lightquant.nodes.attention import Attention
+from lightquant.nodes.blocks import Blocks
 from lightquant.nodes.download import Download
 from lightquant.nodes.inspect import Inspect
 from lightquant.nodes.loaders import LoadCLIP, LoadDiT, LoadT5
@@ -95,7 +98,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "no expert": (
         lambda: LoadDiTPair.execute(**PAIR),
-        r"LightQuant 在 .* 中查找存储为 .* 的 高噪声 Wan DiT，.*请",
+        r"LightQuant 在 .* 中查找存储为 .* 的高噪声 Wan DiT，.*请",
     ),
     "no model to quantize": (
         lambda: Quantize.execute({"samples": torch.zeros(1)}, **QUANTIZING),
@@ -130,6 +133,15 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "a report on two models": (
         lambda: Report.execute(**{**REPORT, "against": "diffusion_models/wan_i2v.safetensors"}),
         r"LightQuant 无法比较 .*：它的 .* 是 \[.*\]，而另一个文件中是 \[.*\]。|.* 缺少 .* 的 \d+ 个权重：.*。请用同一个模型的两个完整文件。",
+    ),
+    "no attention kernel": (
+        lambda: Attention.execute(pipeline.load_dit(FP8, attention="comfyui"), "sage", "stop"),
+        r"注意力内核 sage 在本机无法运行：它需要 NVIDIA GPU，而这是 CPU。能在本机运行的：.*sdpa-flash.*。"
+        r"请选其中一个，或把 missing_kernel 设为 substitute",
+    ),
+    "nothing to fuse": (
+        lambda: Blocks.execute(ModelPatcher(torch.nn.Linear(2, 2), *2 * [torch.device("cpu")]), "share"),
+        r"这个模型没有 Wan 的 block，因此没有可融合的内容。请连接“加载量化 DiT”输出的 MODEL。",
     ),
     "not in the catalogue": (lambda: Download.execute(name="../../x"), r"LightQuant 的目录里没有 \.\./\.\./x。"),
 }  # fmt: skip

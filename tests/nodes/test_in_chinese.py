@@ -10,8 +10,12 @@ import pipeline
 import pytest
 import small_loras
 from in_chinese import CHINESE
+from lightquant.attention.tally import Tally
 from lightquant.bridge import kernels_here, status
+from lightquant.bridge.attention_hook import set_override
 from lightquant.errors import LightQuantError
+from lightquant.nodes.attention import Attention
+from lightquant.nodes.blocks import Blocks
 from lightquant.nodes.inspect import Inspect
 from lightquant.nodes.kernels import Kernels
 from lightquant.nodes.loaders import LoadDiT, LoadT5
@@ -20,6 +24,7 @@ from lightquant.nodes.offload import Offload
 from lightquant.nodes.quantize import Quantize
 from lightquant.nodes.report import Report
 from lightquant.nodes.save import Save
+from lightquant.texts import translate
 from offloading import INPUTS as OFFLOADING
 from offloading import sample
 
@@ -38,10 +43,11 @@ def text_of(output) -> str:
 
 def test_the_loaders_say_what_they_took():
     text = text_of(LoadDiT.execute(**{**pipeline.INPUTS, "checkpoint": FP8, "scheme": "fp8-sgl"}))
-    kernel, file, why = text.splitlines()
+    kernel, file, why, attention = text.splitlines()
     assert re.fullmatch(r"内核 fp8-torch，fp8-channel，权重 0\.0\d GiB（20 个量化层）", kernel)
     assert file.endswith(f"/diffusion_models/{FP8}")
     assert why.startswith("选它的理由：fp8-sgl 在本机无法运行：它需要 NVIDIA GPU，而这是 CPU；由 fp8-torch 代替（auto：")
+    assert attention.startswith("注意力：ComfyUI 自己的；auto：")
     inputs = {**pipeline.INPUTS, "checkpoint": "models_t5_umt5-xxl-enc-int8.pth", "tokenizer": "google/umt5-xxl/spiece.model"}
     assert re.search(r"^分词器：.*spiece\.model$", text_of(LoadT5.execute(**inputs)), re.MULTILINE)
 
@@ -114,6 +120,67 @@ def test_what_offloading_will_use_and_used(monkeypatch, request):
     sample(output.args[0])
     assert re.match(r"model 已用：留在设备上的权重：[\d.]+ GiB\n流式传输 [\d.]+ GiB，共 \d+ 次，其中 \d+ 次没有料到；锁页内存 [\d.]+ GiB", said[1])
     assert "FFN 每块 4 行：第一个 block 的 8 行上，与合为一块相比逐位相同" in said[1]
+
+
+def answering(own, *args, **kwargs):
+    """Another node's override."""
+    return own(*args, **kwargs)
+
+
+def test_which_kernel_computes_the_attention_and_computed_it(monkeypatch):
+    said = []
+    monkeypatch.setattr("lightquant.nodes.attention.show", lambda text, node: said.append(status.show(text, node)) or said[-1])
+    model = pipeline.load_dit(FP8, attention="comfyui")
+    assert text_of(Attention.execute(model, "comfyui", "stop")) == "注意力：ComfyUI 自己的；按要求"
+    assert text_of(Attention.execute(model, "auto", "stop")) == "注意力：ComfyUI 自己的；auto：没有内核在这种设备上实测过，因此保留 ComfyUI 自己的"
+    assert re.fullmatch(
+        r"注意力：ComfyUI 自己的；sage 在本机无法运行：它需要 NVIDIA GPU，而这是 CPU；由 ComfyUI 自己的代替（auto：.*）",
+        text_of(Attention.execute(model, "sage", "substitute")),
+    )
+    set_override(model, answering)
+    output = Attention.execute(model, "sdpa-flash", "stop")
+    assert text_of(output) == (
+        "注意力：sdpa-flash；torch 的 SDPA（用于 CPU 的分块注意力）\n"
+        f"这个模型上有另一个节点的覆盖（{__name__}.answering），它优先：它留给 ComfyUI 的调用交给 sdpa-flash"
+    )
+    sample(output.args[0], steps=1, cfg=1.0)
+    assert said[-1] == f"{text_of(output)}\n上次运行的注意力：sdpa-flash 计算 4 次"
+
+
+@pytest.mark.parametrize(
+    ("handed", "expected"),
+    [
+        ({"a mask": 1}, "上次运行的注意力：sdpa-cudnn 计算 1 次；ComfyUI 自己的计算 1 次（1 次因为有掩码）"),
+        (
+            {"a head's width that it does not take": 3, "a mask of another kind": 2},
+            "上次运行的注意力：sdpa-cudnn 计算 1 次；ComfyUI 自己的计算 5 次（3 次因为不接受该头宽度，2 次因为掩码属于别的类型）",
+        ),
+    ],
+)
+def test_what_a_kernel_left_to_comfyui(handed, expected):
+    tally = Tally()
+    tally.took("sdpa-cudnn")
+    for why, count in handed.items():
+        for _ in range(count):
+            tally.handed(why)
+    assert translate(tally.describe(), "zh") == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("plain", "plain：ComfyUI 自己的 block"),
+        ("share", "share：每个激活只量化一次，供所有与它相乘的层使用"),
+        ("fuse", "fuse：归一化、调制、残差、GELU 和旋转位置编码各自与随后的量化一遍算完"),
+        ("auto", "share：每个激活只量化一次，供所有与它相乘的层使用（auto：融合用于 NVIDIA GPU）"),
+    ],
+)
+def test_how_the_blocks_are_computed(mode, expected):
+    model = pipeline.load_dit(FP8)
+    assert text_of(Blocks.execute(model, mode)) == expected
+    model.set_model_patch_replace(lambda arguments, extra: extra["original_block"](arguments), "dit", "double_block", 1)
+    second = "" if mode == "plain" else "\n2 个 block 中有 1 个已由另一个节点接管，保持不变"
+    assert text_of(Blocks.execute(model, mode)) == expected + second
 
 
 def test_quantizing_and_saving(models, floats, tmp_path, monkeypatch):

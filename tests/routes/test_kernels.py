@@ -129,6 +129,15 @@ def test_one_report_at_a_time(here):
     assert here("POST", json={})[0] == 200
 
 
+def test_the_texts_come_in_the_language_that_is_asked_for(here):
+    english, chinese = (here("GET", params={"lang": language})[1]["kernels"] for language in ("fr", "zh-CN"))
+    assert [row["scheme"] for row in english] == [row["scheme"] for row in chinese]
+    assert {row["hardware"] for row in english} == {scheme.runs_on for scheme in SCHEMES.values()}
+    assert "所有设备，从 sm_75 及更旧直到 CPU；权重被展开" in {row["hardware"] for row in chinese}
+    assert here("POST", params={"lang": "zh"}, json={"device": 1})[1] == {"error": '应为 {"recheck": true 或 false}，而不是 device'}
+    assert here("POST", params={"lang": "zh"}, data="{}")[1] == {"error": "这个路由只接受 application/json，不接受 text/plain"}
+
+
 def test_nothing_runs_on_a_get(here, monkeypatch):
     def never(*_, **__):
         raise AssertionError("something was run")
