@@ -10,6 +10,7 @@ const LINE = 16
 const PAD = 6
 const SIDE = 15 // as ComfyUI's own widgets keep from the node's edges
 const FONT = "12px Inter, Arial, sans-serif"
+const READABLE = 0.6 // pixels of the screen a pixel of the node, below which nobody reads such texts
 const ELLIPSIS = "…"
 const MORE = " ⋯"
 
@@ -39,7 +40,8 @@ export function drawnStatus(name, files, open) {
       return true
     },
     draw(context, node, width, y, _height, isSmall) {
-      if (!isSmall) return draw(context, SIDE, y, width - 2 * SIDE, height, `${version} ${theme()}`)
+      const isReadable = !isSmall && context.getTransform().a >= READABLE
+      if (isReadable) return draw(context, SIDE, y, width - 2 * SIDE, height, `${version} ${theme()}`)
       context.fillStyle = LiteGraph.WIDGET_BGCOLOR
       context.fillRect(SIDE, y, width - 2 * SIDE, height)
     },

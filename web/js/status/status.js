@@ -8,14 +8,13 @@ import { linesOf } from "./lines.js"
 import { addShownStatus } from "./shown.js"
 
 const NAME = "lightquant_status"
-const WIDTH = 320 // pixels, in which most file names have room
 const NEW_RENDERING = "Comfy.VueNodes.Enabled"
 
 /** Adds the status to a loader; it is part of no saved workflow and no prompt. open: called with the node on a click. */
 export function addStatus(node, open) {
   add(node, open)
   showStatus(node, null)
-  node.setSize([Math.max(node.size[0], WIDTH), Math.max(node.size[1], node.computeSize()[1])])
+  node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])])
 }
 
 /** Shows what a choice says; null: nothing is known yet. */
