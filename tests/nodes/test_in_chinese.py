@@ -47,7 +47,7 @@ def test_the_loaders_say_what_they_took():
     assert re.fullmatch(r"内核 fp8-torch，fp8-channel，权重 0\.0\d GiB（20 个量化层）", kernel)
     assert file.endswith(f"/diffusion_models/{FP8}")
     assert why.startswith("选它的理由：fp8-sgl 在本机无法运行：它需要 NVIDIA GPU，而这是 CPU；由 fp8-torch 代替（auto：")
-    assert attention == "注意力 ComfyUI 自己的：auto：在这个设备上都没有实测过，所以仍用 ComfyUI 自己的"
+    assert attention == "注意力：ComfyUI 自己的；auto：没有内核在这种设备上实测过，因此保留 ComfyUI 自己的"
     inputs = {**pipeline.INPUTS, "checkpoint": "models_t5_umt5-xxl-enc-int8.pth", "tokenizer": "google/umt5-xxl/spiece.model"}
     assert re.search(r"^分词器：.*spiece\.model$", text_of(LoadT5.execute(**inputs)), re.MULTILINE)
 
@@ -153,10 +153,10 @@ def test_which_kernel_computes_the_attention_and_computed_it(monkeypatch):
 @pytest.mark.parametrize(
     ("handed", "expected"),
     [
-        ({"a mask": 1}, "上次运行的注意力：sdpa-cudnn 计算 1 次；ComfyUI 自己的计算 1 次（1 次因为有掩码）"),
+        ({"a mask": 1}, "上次运行的注意力：sdpa-cudnn 计算 1 次；ComfyUI 自己的计算 1 次（有掩码：1）"),
         (
             {"a head's width that it does not take": 3, "a mask of another kind": 2},
-            "上次运行的注意力：sdpa-cudnn 计算 1 次；ComfyUI 自己的计算 5 次（3 次因为不接受该头宽度，2 次因为掩码属于别的类型）",
+            "上次运行的注意力：sdpa-cudnn 计算 1 次；ComfyUI 自己的计算 5 次（不接受该头宽度：3，掩码属于别的类型：2）",
         ),
     ],
 )

@@ -96,7 +96,7 @@ def test_mixed_precision_is_told_by_layer_and_block(tmp_path, floats):
     assert precisions["blocks.0.ffn.0"] == "fp8 e4m3, one scale a row"
     assert precisions["blocks.1.ffn.0"] == "bf16"
     lines = [line.split() for line in to_text(report).splitlines() if "blocks.*.ffn.0" in line]
-    assert [line[-2:] for line in lines] == [["in", "0"], ["in", "1"]]
+    assert [line[-2:] for line in lines] == [["blocks", "0"], ["blocks", "1"]]
 
 
 def test_a_mixed_file_has_the_schemes_of_all_its_formats(tmp_path, floats):

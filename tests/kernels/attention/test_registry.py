@@ -164,7 +164,7 @@ def test_a_package_is_checked_in_a_process_of_its_own_and_remembered(install, fl
     install("right")
     kernel, why = select("flash-attention-2", CPU)
     assert kernel is flash2, why
-    assert "flash_attn 2.8.3 in" in why
+    assert "flash_attn 2.8.3 (" in why
     assert "of 0.004 allowed in 12 attentions" in why
     (known,) = json.loads(remembered.path().read_text())
     assert all(part in known for part in ("attention.flash2.Flash2", "2.8.3", torch.__version__))
