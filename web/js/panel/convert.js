@@ -32,7 +32,7 @@ export function convertPart() {
     layout: layout.value, for: reader.value, scale: scale.value,
   })
   const start = working(t("convert.start"), said, async () => {
-    jobs.show(await convert(wish()))
+    jobs.introduce(await convert(wish()))
     return t("convert.started")
   })
   return [
@@ -62,12 +62,14 @@ function jobList(said) {
     }
     rows.get(job.id).update(job)
   }
-  allJobs().then((known) => known.forEach((job) => show(job, true)), tell(said))
+  // An answer may come after the events of what has happened since: what is known already is newer.
+  const introduce = (job, atEnd = false) => rows.has(job.id) || show(job, atEnd)
+  allJobs().then((known) => known.forEach((job) => introduce(job, true)), tell(said))
   onJob((job) => {
     show(job)
     if (isOver(job)) say(said, `${job.target}: ${t(STATES[job.state])}`, job.state === "failed")
   })
-  return { list, show }
+  return { list, introduce }
 }
 
 function jobRow(id, said) {
