@@ -179,6 +179,6 @@ def test_another_model_is_refused(model):
         compute_blocks(other, SHARE)
 
 
-def test_vace_and_other_blocks_run(models):
-    """Whatever is no plain block of Wan's is ComfyUI's own."""
+def test_a_block_that_is_called_outside_of_a_run_is_left_to_comfyui():
+    """Which blocks there are is known only while the model that was set up for it runs."""
     assert Blocks(SHARE)._given(0, {"transformer_options": {}, "vec": torch.empty(1, 6, 8), "img": None, "txt": None, "pe": None}) is None
