@@ -39,6 +39,22 @@ def as_the_server_does():
 
 
 @pytest.fixture(autouse=True)
+def nothing_left():
+    """Each test starts with no model loaded and no list of the files that another one had, whose folders are gone."""
+    yield
+    if "comfy.model_management" in sys.modules:
+        sys.modules["comfy.model_management"].unload_all_models()
+    if "folder_paths" in sys.modules:
+        sys.modules["folder_paths"].filename_list_cache.clear()
+
+
+@pytest.fixture
+def monkeypatch(nothing_left, monkeypatch):
+    """What a test replaced in ComfyUI is back in its place before the models are unloaded."""
+    return monkeypatch
+
+
+@pytest.fixture(autouse=True)
 def nothing_remembered(tmp_path_factory, monkeypatch):
     """Each test starts with nothing found out about the kernels of other packages, and leaves the user's own cache alone."""
     from lightquant.kernels.checks import remembered
@@ -146,13 +162,3 @@ def add_folder():
     yield lambda kind, folder: folder_paths.add_model_folder_path(kind, str(folder))
     for kind, folders in before.items():
         folder_paths.folder_names_and_paths[kind][0][:] = folders
-
-
-@pytest.fixture(autouse=True)
-def nothing_left():
-    """Each test starts with no model loaded and no list of the files that another one had, whose folders are gone."""
-    yield
-    if "comfy.model_management" in sys.modules:
-        sys.modules["comfy.model_management"].unload_all_models()
-    if "folder_paths" in sys.modules:
-        sys.modules["folder_paths"].filename_list_cache.clear()
