@@ -1,14 +1,13 @@
-"""`sdpa-cudnn`, `sdpa-flash` and `sdpa-efficient`: torch's own scaled_dot_product_attention, held to one of its backends.
+"""`sdpa-cudnn`, `sdpa-flash` and `sdpa-efficient`: the backends of torch's scaled_dot_product_attention, each called by its own operator.
 
-ComfyUI calls the same function and asks for flash before cuDNN. Here exactly one backend is allowed for the length of a call, so that what is
-named is what runs; what that one does not take goes elsewhere.
+ComfyUI calls the function and asks for flash before cuDNN. `torch.nn.attention.sdpa_kernel`, which picks a backend for it, does so for the whole
+process: with several GPUs, ComfyUI's threads would pick for each other. What a backend does not take goes elsewhere.
 """
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..contract import Verdict
 from ..devices import nvidia
@@ -17,12 +16,42 @@ from ..operators import operator
 from .checks import small_check
 from .contract import HALVES, AttentionKernel, Call, fake_attention
 
+_Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, float], torch.Tensor]
+"""q, k, v: [B, H, S, D]; mask; scale."""
+
+
+class _Backend(NamedTuple):
+    """takes: what tells whether it takes a call on a GPU; None: it is for CPUs, and takes what can_run lets through."""
+
+    attend: _Attention
+    takes: Callable[[torch.backends.cuda.SDPAParams], bool] | None
+
+
+def _cudnn(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: None, scale: float) -> torch.Tensor:
+    return torch.ops.aten._scaled_dot_product_cudnn_attention(q, k, v, None, False, scale=scale)[0]
+
+
+def _flash(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: None, scale: float) -> torch.Tensor:
+    return torch.ops.aten._scaled_dot_product_flash_attention(q, k, v, scale=scale)[0]
+
+
+def _efficient(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: None, scale: float) -> torch.Tensor:
+    return torch.ops.aten._scaled_dot_product_efficient_attention(q, k, v, None, False, scale=scale)[0]
+
+
+def _flash_on_cpu(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None, scale: float) -> torch.Tensor:
+    if mask is not None and mask.dtype is torch.bool:
+        mask = torch.zeros_like(mask, dtype=q.dtype).masked_fill_(~mask, -torch.inf)
+    return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, attn_mask=mask, scale=scale)[0]
+
+
 _BACKENDS = {
-    "cudnn": (SDPBackend.CUDNN_ATTENTION, torch.backends.cuda.can_use_cudnn_attention),
-    "flash": (SDPBackend.FLASH_ATTENTION, torch.backends.cuda.can_use_flash_attention),
-    "efficient": (SDPBackend.EFFICIENT_ATTENTION, torch.backends.cuda.can_use_efficient_attention),
+    "cudnn": _Backend(_cudnn, torch.backends.cuda.can_use_cudnn_attention),
+    "flash": _Backend(_flash, torch.backends.cuda.can_use_flash_attention),
+    "efficient": _Backend(_efficient, torch.backends.cuda.can_use_efficient_attention),
+    "flash on CPU": _Backend(_flash_on_cpu, None),
 }
-"""By the name that ours have: torch's, and what tells whether it takes a call on a GPU."""
+"""By the name that ours have."""
 
 MOST_BATCHES = 1 << 15
 """ComfyUI cuts larger batches in pieces on NVIDIA, which torch fails with."""
@@ -32,8 +61,7 @@ MOST_BATCHES = 1 << 15
 def sdpa(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None, scale: float, backend: str) -> torch.Tensor:
     """torch's attention by one backend; the arguments as `Call` has them."""
     q, k, v = _heads_first(q, k, v)
-    with sdpa_kernel(_BACKENDS[backend][0]):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale).transpose(1, 2).contiguous()
+    return _BACKENDS[backend].attend(q, k, v, mask, scale).transpose(1, 2).contiguous()
 
 
 def _heads_first(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> list[torch.Tensor]:
@@ -43,6 +71,8 @@ def _heads_first(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> list[torc
 
 
 class _SDPA(AttentionKernel):
+    """On a GPU without masks: ComfyUI's own function asks torch for the same backends then."""
+
     package = TORCH
     backend: ClassVar[str]
 
@@ -66,20 +96,16 @@ class _SDPA(AttentionKernel):
         return True, ""
 
     def _torch_takes(self, call: Call) -> bool:
-        backend, takes = _BACKENDS[self.backend]
         q, k, v = (each.transpose(1, 2) for each in call[:3])
         if q.shape[1] != k.shape[1]:  # shapes and strides are all that is asked about
             k, v = (each[:, :1].expand(-1, q.shape[1], -1, -1) for each in (k, v))
-        with sdpa_kernel(backend):
-            return takes(torch.backends.cuda.SDPAParams(q, k, v, call.mask, 0.0, False, False))
+        return _BACKENDS[self.backend].takes(torch.backends.cuda.SDPAParams(q, k, v, None, 0.0, False, False))
 
     def attend(self, call: Call) -> torch.Tensor:
         return sdpa(call.q, call.k, call.v, call.mask, call.scale, self.backend)
 
 
 class CuDNN(_SDPA):
-    """Without masks: what cuDNN makes of them was never measured here."""
-
     name, backend, variant = "sdpa-cudnn", "cudnn", "torch's SDPA by cuDNN"
 
 
@@ -95,7 +121,7 @@ class Flash(_SDPA):
 class FlashOnCPU(_SDPA):
     """What torch calls flash on a CPU is a tiled attention of its own."""
 
-    name, backend, variant = "sdpa-flash", "flash", "torch's SDPA by its tiled attention for CPUs"
+    name, backend, variant = "sdpa-flash", "flash on CPU", "torch's SDPA by its tiled attention for CPUs"
     takes_mask, dtypes = True, (torch.float32, *HALVES)
 
     def runs_on(self, device: torch.device) -> Verdict:
@@ -104,7 +130,6 @@ class FlashOnCPU(_SDPA):
 
 class Efficient(_SDPA):
     name, backend, variant = "sdpa-efficient", "efficient", "torch's SDPA by its memory-efficient attention"
-    takes_mask = True
 
     def runs_on(self, device: torch.device) -> Verdict:
         if device.type == "cuda" and torch.version.hip:

@@ -196,9 +196,20 @@ def test_what_a_kernel_does_not_take_has_a_reason(case, dtype, refused):
         assert kernel.can_run(call) == (not refused, refused)
 
 
-def test_only_int8_kitchen_and_some_of_torchs_take_masks():
+def test_only_int8_kitchen_and_torchs_for_cpus_take_masks():
     call = checks.made(SMALL[1], torch.bfloat16, CPU)
-    assert [each.can_run(call)[0] for each in (kitchen.Kitchen(), sdpa.Efficient(), sdpa.FlashOnCPU(), sdpa.Flash())] == [True, True, True, False]
+    assert [each.can_run(call)[0] for each in (kitchen.Kitchen(), sdpa.FlashOnCPU(), sdpa.Efficient(), sdpa.Flash())] == [True, True, False, False]
+
+
+def test_no_other_thread_is_told_which_backend_to_take(monkeypatch):
+    """ComfyUI computes on several GPUs in a thread each, and what torch allows is one for all of them."""
+    flags = [getattr(torch.backends.cuda, f"{name}_sdp_enabled") for name in ("flash", "mem_efficient", "math", "cudnn")]
+    during = []
+    backend = sdpa._BACKENDS["flash on CPU"]
+    watched = backend._replace(attend=lambda *given: during.extend(flag() for flag in flags) or backend.attend(*given))
+    monkeypatch.setitem(sdpa._BACKENDS, "flash on CPU", watched)
+    sdpa.FlashOnCPU().attend(checks.made(SMALL[0], torch.bfloat16, CPU))
+    assert during == [True] * 4
 
 
 def test_a_batch_that_comfyui_cuts_in_pieces_is_left_to_it():
@@ -210,7 +221,8 @@ def test_a_batch_that_comfyui_cuts_in_pieces_is_left_to_it():
 def test_on_a_gpu_torch_itself_is_asked_what_its_backend_takes(monkeypatch, groups):
     """By a call of the same shapes; here there is no GPU to ask, so the question is looked at."""
     asked = []
-    monkeypatch.setitem(sdpa._BACKENDS, "cudnn", (sdpa._BACKENDS["cudnn"][0], lambda params: asked.append(params) or len(asked) > 1))
+    backend = sdpa._BACKENDS["cudnn"]._replace(takes=lambda params: asked.append(params) or len(asked) > 1)
+    monkeypatch.setitem(sdpa._BACKENDS, "cudnn", backend)
     call = checks.made(Case(1, 33, 65, 4, groups, 128), torch.bfloat16, CPU)
     kernel = sdpa.CuDNN()
     assert [kernel._torch_takes(call), kernel._torch_takes(call)] == [False, True]
