@@ -1,8 +1,12 @@
 """Standing in for a model's blocks through ComfyUI's block replacement, for one clone."""
 
-from collections.abc import Callable, Mapping
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
+import comfy.ldm.wan.model as wan
 import torch
 from comfy.patcher_extension import WrappersMP
 
@@ -24,7 +28,8 @@ Replacement = Callable[[Mapping, Mapping], dict]
 
 def blocks_of(patcher) -> torch.nn.ModuleList | None:
     """The blocks of a MODEL that has Wan's; None for another."""
-    return getattr(getattr(patcher.model, "diffusion_model", None), "blocks", None)
+    model = getattr(patcher.model, "diffusion_model", None)
+    return model.blocks if isinstance(model, wan.WanModel) else None
 
 
 def running(transformer_options: Mapping) -> Running | None:
@@ -39,11 +44,12 @@ def replaced(patcher) -> dict[int, Replacement]:
 
 
 def replace(patcher, replacements: Mapping[int, Replacement], key: str) -> None:
-    """Have these stand in for a clone's blocks. key: of what is registered with the clone for that."""
+    """Have these stand in for a clone's blocks; each device's first prediction is not compiled. key: of what is registered for that."""
+    _remove_wrappers(patcher, key)
     for number, replacement in replacements.items():
         patcher.set_model_patch_replace(replacement, _REPLACED, _BLOCK, number)
-    patcher.remove_wrappers_with_key(WrappersMP.DIFFUSION_MODEL, key)
     patcher.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, key, _note)
+    patcher.add_wrapper_with_key(WrappersMP.APPLY_MODEL, key, _first_uncompiled())
 
 
 def put_back(patcher, numbers: list[int], key: str) -> None:
@@ -51,10 +57,44 @@ def put_back(patcher, numbers: list[int], key: str) -> None:
     found = patcher.model_options.get("transformer_options", {}).get("patches_replace", {}).get(_REPLACED, {})
     for number in numbers:
         del found[(_BLOCK, number)]
-    patcher.remove_wrappers_with_key(WrappersMP.DIFFUSION_MODEL, key)
+    _remove_wrappers(patcher, key)
+
+
+def _remove_wrappers(patcher, key: str) -> None:
+    for kind in (WrappersMP.DIFFUSION_MODEL, WrappersMP.APPLY_MODEL):
+        patcher.remove_wrappers_with_key(kind, key)
 
 
 def _note(executor, x, timestep, context, clip_fea=None, time_dim_concat=None, transformer_options=None, **kwargs):
     options = {} if transformer_options is None else transformer_options
-    options[_RUNNING] = Running(executor.class_obj.blocks, None if clip_fea is None else clip_fea.shape[-2])
+    images = [each.shape[-2] for each in (clip_fea, kwargs.get("clip_fea_ref")) if each is not None]  # WanDancer has two
+    options[_RUNNING] = Running(executor.class_obj.blocks, sum(images) if images else None)
     return executor(x, timestep, context, clip_fea, time_dim_concat, options, **kwargs)
+
+
+def _first_uncompiled() -> Callable:
+    done: set[torch.device] = set()
+
+    def apply(executor, x, *args, **kwargs):
+        if x.device in done:
+            return executor(x, *args, **kwargs)
+        with _uncompiled():
+            output = executor(x, *args, **kwargs)
+        done.add(x.device)
+        return output
+
+    return apply
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """What torch.compile has been asked to compile runs as it is written, in torch from 2.6 on."""
+    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
+        yield  # nothing was compiled, and asking would import what takes seconds
+        return
+    # It is said for the whole process, in which ComfyUI has a thread for each of several GPUs.
+    with _ONE_AT_A_TIME, torch.compiler.set_stance("force_eager"):
+        yield

@@ -16,20 +16,31 @@ PATCHES = ("attn1_patch", "attn2_patch")
 """What other nodes have a block call between its steps, by their names in transformer_options."""
 
 
-def is_own(block: torch.nn.Module) -> bool:
-    """Whether a block is ComfyUI's plain one of a quantized model, with nobody's hooks or patches on a part of it; its FFN may have one."""
+def is_known(block: torch.nn.Module) -> bool:
+    """Whether a block is made as ComfyUI's plain one of a quantized model."""
     if type(block) is not wan.WanAttentionBlock or type(block.self_attn) is not wan.WanSelfAttention:
         return False
     if type(block.cross_attn) not in _CROSS_ATTENTIONS or len(block.ffn) != 3 or getattr(block.ffn[1], "approximate", None) != "tanh":
         return False
-    linears = [block.get_submodule(name) for name in (*_LINEARS, *(_OF_IMAGES if has_images(block) else ()))]
-    rms_norms, layer_norms = ([block.get_submodule(name) for name in names] for names in (_RMS_NORMS, _LAYER_NORMS))
+    linears, rms_norms, layer_norms = ([block.get_submodule(name) for name in names] for names in _parts(block))
     return (
         all(hasattr(linear, "multiply") for linear in linears)
         and all(isinstance(norm, torch.nn.RMSNorm) for norm in rms_norms)
         and all(isinstance(norm, torch.nn.LayerNorm) for norm in layer_norms)
-        and not any(map(is_changed, (*map(block.get_submodule, _AROUND), *linears, *rms_norms, *layer_norms)))
     )
+
+
+def is_own(block: torch.nn.Module) -> bool:
+    """Whether it is_known, with nobody's hooks or patches on a part of it; its FFN as a whole may have one."""
+    if not is_known(block):
+        return False
+    names = (*_AROUND, "ffn.1", *(name for names in _parts(block) for name in names))
+    return not any(is_changed(block.get_submodule(name)) for name in names)
+
+
+def _parts(block: torch.nn.Module) -> tuple[tuple[str, ...], ...]:
+    """The names of its linears, its RMS norms and its layer norms."""
+    return (*_LINEARS, *(_OF_IMAGES if has_images(block) else ())), _RMS_NORMS, _LAYER_NORMS
 
 
 def has_images(block: torch.nn.Module) -> bool:

@@ -33,8 +33,10 @@ def output_of(block: torch.nn.Module, given: Inputs, steps: Steps) -> torch.Tens
     y = steps.normed(x, After(block.norm1, shift, scale))
     q = steps.rotated(own.norm_q, own.q.multiply(y), heads, given.freqs)
     k = steps.rotated(own.norm_k, own.k.multiply(y), heads, given.freqs)
-    y = wan_block.attention(q, k, own.v.multiply(y), heads, given.transformer_options)
-    del q, k
+    v = own.v.multiply(y)
+    del y  # with its codes, which the attention would have beside it
+    y = wan_block.attention(q, k, v, heads, given.transformer_options)
+    del q, k, v
 
     summed = steps.sum(x, own.o(y), gate, After(block.norm3))
     y = _cross_attention(block, summed.activation, given)

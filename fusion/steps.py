@@ -100,12 +100,13 @@ class _TotalAndRows:
 
 
 def _norm(after: After, x: torch.Tensor, gate: torch.Tensor | None = None) -> Norm:
-    """gate: in sets that the kernel counts as it does the norm's."""
+    """gate: in as many sets as the norm has, or where that has none as the kernel is to count."""
     batch, rows = x.shape[:2]
     if after.scale is None:
         sets = 1 if gate is None else gate.shape[0] // batch
-        return Norm(*wan_block.weights_of(after.norm, x), after.norm.eps, False, -(-rows // sets), rows)
-    return Norm(_sets(after.scale), _sets(after.shift), after.norm.eps, True, -(-rows // after.scale.shape[1]), rows)
+        return Norm(*wan_block.weights_of(after.norm, x), after.norm.eps, False, -(-rows // sets), rows, sets)
+    sets = after.scale.shape[1]
+    return Norm(_sets(after.scale), _sets(after.shift), after.norm.eps, True, -(-rows // sets), rows, sets)
 
 
 def _sets(each: torch.Tensor) -> torch.Tensor:

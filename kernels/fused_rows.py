@@ -22,8 +22,8 @@ from .rows import CHECKED_WIDTH, GROUP, Coding, Rows, floats
 class Norm(NamedTuple):
     """A layer norm over the columns of rows [M, C], and what follows it.
 
-    weight, bias: [C], or where the norm `modulates` (x * (1 + weight) + bias) one set for each rows_a_set rows of a batch, [sets of all batches, C].
-    rows_a_batch: rows of one sample; its last set may be short of rows.
+    weight, bias: [C], or where the norm `modulates` (x * (1 + weight) + bias) one set for each rows_a_set rows of a sample, [sets of all samples, C].
+    rows_a_batch: rows of one sample. sets: of one sample; the last of them may be short of rows, or have none.
     """
 
     weight: torch.Tensor | None
@@ -32,11 +32,7 @@ class Norm(NamedTuple):
     modulates: bool = False
     rows_a_set: int = 1
     rows_a_batch: int = 1
-
-    @property
-    def sets(self) -> int:
-        """Of one sample."""
-        return -(-self.rows_a_batch // self.rows_a_set)
+    sets: int = 1
 
     def set_of(self, part: slice, device: torch.device) -> torch.Tensor:
         """The set of each of some rows."""
@@ -44,7 +40,7 @@ class Norm(NamedTuple):
         return row // self.rows_a_batch * self.sets + row % self.rows_a_batch // self.rows_a_set
 
 
-_NORM = "Tensor? weight, Tensor? bias, float eps, bool modulates, int rows_a_set, int rows_a_batch"
+_NORM = "Tensor? weight, Tensor? bias, float eps, bool modulates, int rows_a_set, int rows_a_batch, int sets"
 _CODING = "ScalarType dtype, int group"
 
 
@@ -82,11 +78,11 @@ def _empty(x: torch.Tensor, coding: Coding | None) -> list[torch.Tensor]:
     return [values, x.new_empty((x.shape[0], 0), dtype=torch.float32) if scale is None else scale]
 
 
-def _fake_norm(x, weight, bias, eps, modulates, rows_a_set, rows_a_batch, dtype, group):
+def _fake_norm(x, weight, bias, eps, modulates, rows_a_set, rows_a_batch, sets, dtype, group):
     return tuple(_empty(x, _coding(dtype, group)))
 
 
-def _fake_add_norm(x, y, gate, weight, bias, eps, modulates, rows_a_set, rows_a_batch, dtype, group):
+def _fake_add_norm(x, y, gate, weight, bias, eps, modulates, rows_a_set, rows_a_batch, sets, dtype, group):
     return torch.empty_like(x), *_empty(x, _coding(dtype, group))
 
 
@@ -99,16 +95,16 @@ def _fake_rms_rope(x, weight, freqs, eps, rows_a_batch):
 
 
 @operator(f"norm_rows(Tensor x, {_NORM}, {_CODING}) -> (Tensor, Tensor)", _fake_norm)
-def norm_rows(x, weight, bias, eps, modulates, rows_a_set, rows_a_batch, dtype, group):
+def norm_rows(x, weight, bias, eps, modulates, rows_a_set, rows_a_batch, sets, dtype, group):
     """Values and scales of the rows of normed x."""
-    _, *rows = _add_norm(x, None, None, Norm(weight, bias, eps, modulates, rows_a_set, rows_a_batch), _coding(dtype, group))
+    _, *rows = _add_norm(x, None, None, Norm(weight, bias, eps, modulates, rows_a_set, rows_a_batch, sets), _coding(dtype, group))
     return tuple(rows)
 
 
 @operator(f"add_norm_rows(Tensor x, Tensor y, Tensor? gate, {_NORM}, {_CODING}) -> (Tensor, Tensor, Tensor)", _fake_add_norm)
-def add_norm_rows(x, y, gate, weight, bias, eps, modulates, rows_a_set, rows_a_batch, dtype, group):
+def add_norm_rows(x, y, gate, weight, bias, eps, modulates, rows_a_set, rows_a_batch, sets, dtype, group):
     """x + y * gate, and the values and scales of its rows, normed."""
-    return tuple(_add_norm(x, y, gate, Norm(weight, bias, eps, modulates, rows_a_set, rows_a_batch), _coding(dtype, group)))
+    return tuple(_add_norm(x, y, gate, Norm(weight, bias, eps, modulates, rows_a_set, rows_a_batch, sets), _coding(dtype, group)))
 
 
 @operator(f"gelu_rows(Tensor x, {_CODING}) -> (Tensor, Tensor)", _fake_gelu)

@@ -37,6 +37,8 @@ class Blocks(io.ComfyNode):
     def execute(cls, model, mode: str) -> io.NodeOutput:
         from ..fusion.apply import compute_blocks
 
+        node_id = cls.hidden and cls.hidden.unique_id
         clone = model.clone()
-        text = show(compute_blocks(clone, mode), cls.hidden and cls.hidden.unique_id)
+        text = compute_blocks(clone, mode, lambda used: show(f"{text}\n{used}", node_id))
+        text = show(text, node_id)
         return io.NodeOutput(clone, ui=ui.PreviewText(text))

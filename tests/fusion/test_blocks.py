@@ -10,8 +10,10 @@ from checks import cosine
 from comfy_extras.nodes_torch_compile import TorchCompileModel
 from lightquant.bridge.block_patches import blocks_of, replaced
 from lightquant.errors import FusionError
-from lightquant.fusion import apply
-from lightquant.fusion.apply import Blocks, compute_blocks
+from lightquant.fusion import blocks
+from lightquant.fusion.apply import compute_blocks
+from lightquant.fusion.block import Inputs, output_of
+from lightquant.fusion.blocks import Blocks
 from lightquant.fusion.modes import AUTO, FUSE, PLAIN, SHARE
 from lightquant.fusion.steps import Fused, Separate
 from lightquant.lora.apply import add_lora
@@ -43,8 +45,7 @@ def computed(monkeypatch):
         numbers.append(given.transformer_options["block_index"])
         return output_of(block, given, steps)
 
-    output_of = apply.output_of
-    monkeypatch.setattr(apply, "output_of", counting)
+    monkeypatch.setattr(blocks, "output_of", counting)
     return numbers
 
 
@@ -63,7 +64,7 @@ def test_the_latents_are_those_of_comfyuis_blocks(models, computed, file, mode, 
 
 
 def test_each_activation_is_quantized_once(model, monkeypatch):
-    """q, k and v of the self-attention and k, v of the cross-attention: eight of a block's ten products need six quantizations."""
+    """q, k and v of the self-attention and k, v of the cross-attention: three of a block's ten products need none of their own."""
     from lightquant.kernels import activation
 
     made = []
@@ -88,7 +89,7 @@ def test_a_block_with_a_time_for_each_frame(model, steps, sets):
     x, e = torch.randn(2, tokens, dim, generator=generator), torch.randn(2, sets, 6, dim, generator=generator) / 3
     context, freqs = torch.randn(2, 7, dim, generator=generator), model.model.diffusion_model.rope_encode(2, 8, 8, device=x.device, dtype=x.dtype)
     expected = block(x, e, freqs, context)
-    found = apply.output_of(block, apply.Inputs(x, e, freqs, context, None, {}), steps)
+    found = output_of(block, Inputs(x, e, freqs, context, None, {}), steps)
     error = float((found - expected).norm() / (expected - x).norm())
     assert error == 0 if isinstance(steps, Separate) else error < 0.01
 
@@ -107,20 +108,29 @@ def test_what_others_change_is_left_to_them(model, computed):
     assert torch.equal(sample(patched), expected)
     hook = model.model.diffusion_model.blocks[1].self_attn.q.register_forward_hook(lambda module, given, output: None)
     try:
-        sample(in_mode(model, FUSE))
+        said, hooked = [], model.clone()
+        compute_blocks(hooked, FUSE, said.append)
+        sample(hooked)
     finally:
         hook.remove()
     assert set(computed) == {0}
+    assert said == ["blocks of the last run: 1 computed so; 1 by ComfyUI's own code, as another node changes them"]
 
 
 @pytest.mark.parametrize("mode", [SHARE, FUSE])
-def test_a_comfyui_whose_blocks_compute_something_else_gets_its_own(model, monkeypatch, caplog, mode):
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_a_comfyui_whose_blocks_compute_something_else_gets_its_own(model, monkeypatch, caplog, mode, is_compiled):
     forward = wan.WanAttentionBlock.forward
     monkeypatch.setattr(wan.WanAttentionBlock, "forward", lambda self, x, *given, **named: 1.2 * forward(self, x, *given, **named))
-    expected, changed = sample(model), in_mode(model, mode)
-    assert torch.equal(sample(changed), expected)
+    expected, said, changed = sample(model), [], model.clone()
+    compute_blocks(changed, mode, said.append)
+    if is_compiled:
+        changed = TorchCompileModel.execute(changed, "inductor").args[0]
+    for _ in range(2):
+        found = sample(changed)
+        assert cosine(found, expected) > 0.9999 if is_compiled else torch.equal(found, expected)
     assert "the first block differs from ComfyUI's own" in caplog.text
-    assert torch.equal(sample(changed), expected)
+    assert "2 by ComfyUI's own code, as the first block differs from ComfyUI's own by" in said[0]
 
 
 @pytest.mark.parametrize("mode", [SHARE, FUSE])
@@ -149,12 +159,29 @@ def test_with_offload_before_or_behind(model, computed, request, mode, chunk_row
         assert torch.equal(found, expected) if not chunk_rows or mode == SHARE else cosine(found, expected) > 0.9999
 
 
-def test_compiled(model):
-    for mode in (SHARE, FUSE):
-        changed = in_mode(model, mode)
-        expected = sample(changed)
-        compiled = TorchCompileModel.execute(changed, "inductor").args[0]
-        assert cosine(sample(compiled), expected) > 0.9999
+@pytest.mark.parametrize("mode", [SHARE, FUSE])
+def test_compiled_they_are_ours(model, monkeypatch, mode):
+    expected = sample(in_mode(model, mode))
+    compiled = TorchCompileModel.execute(in_mode(model, mode), "inductor").args[0]
+    sample(compiled, steps=1, cfg=1.0)  # the first prediction compares, and is not compiled
+
+    def forward(self, *given, **named):
+        raise AssertionError("ComfyUI's block was asked")
+
+    monkeypatch.setattr(wan.WanAttentionBlock, "forward", forward)
+    assert cosine(sample(compiled), expected) > 0.9999
+
+
+def test_what_was_never_compared_is_not_compiled_in(monkeypatch):
+    """A torch that can't be told to leave the first prediction uncompiled goes on with ComfyUI's blocks."""
+    monkeypatch.setattr(blocks, "output_of", lambda *given: torch.zeros(1, 4, 8))
+    ours = Blocks(SHARE)
+    monkeypatch.setattr(ours, "_given", lambda number, arguments: (None, None))
+    own = {"original_block": lambda arguments: {"img": arguments["img"] + 1}}
+    compiled = torch.compile(lambda: ours(0, {"img": torch.zeros(1, 4, 8)}, own)["img"], backend="eager")
+    assert torch.equal(compiled(), torch.ones(1, 4, 8))
+    ours._seen.add(torch.device("cpu"))
+    assert torch.equal(compiled(), torch.zeros(1, 4, 8))
 
 
 def test_a_second_node_replaces_the_first_and_clones_are_their_own(model, computed):
@@ -177,6 +204,16 @@ def test_another_model_is_refused(model):
     other.model = torch.nn.Linear(1, 1)
     with pytest.raises(FusionError, match="no blocks of Wan's"):
         compute_blocks(other, SHARE)
+    other.model.diffusion_model = torch.nn.ModuleDict({"blocks": torch.nn.ModuleList([torch.nn.Linear(1, 1)])})
+    with pytest.raises(FusionError, match="no blocks of Wan's"):
+        compute_blocks(other, SHARE)
+
+
+def test_a_float_model_is_refused(models):
+    """Its layers have nothing to share."""
+    model = nodes.UNETLoader().load_unet("wan_t2v.safetensors", "default")[0]
+    with pytest.raises(FusionError, match="None of this model's 2 blocks"):
+        compute_blocks(model, SHARE)
 
 
 def test_a_block_that_is_called_outside_of_a_run_is_left_to_comfyui():

@@ -217,12 +217,12 @@ def same_rows(made: Rows, expected: Rows, coding: Coding | None) -> None:
 
 
 def norms(columns: int, samples: int, rows: int):
-    """Layer norms as a block has them: plain, affine, and modulated with one set for all rows, for each two, and for each three of an odd number."""
+    """Layer norms as a block has them: plain, affine, and modulated with one set for all rows, each two, each three, and with one set too many."""
     yield Norm(None, None, 1e-6)
     yield Norm(torch.randn(columns), torch.randn(columns), 1e-6)
-    for rows_a_set in (rows, 2, 3):
-        after = Norm(None, None, 1e-6, True, rows_a_set, rows)
-        yield after._replace(weight=torch.randn(samples * after.sets, columns), bias=torch.randn(samples * after.sets, columns))
+    for rows_a_set, sets in ((rows, 1), (2, -(-rows // 2)), (3, -(-rows // 3)), (2, -(-rows // 2) + 1)):
+        drawn = (torch.randn(samples * sets, columns) for _ in range(2))
+        yield Norm(*drawn, 1e-6, True, rows_a_set, rows, sets)
 
 
 def check_norms_in_one_pass() -> None:

@@ -40,12 +40,12 @@ def close(found: torch.Tensor, expected: torch.Tensor, coding: Coding | None, dt
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize(("samples", "count", "sets"), [(1, 7, 1), (2, 12, 3), (2, 7, 3)])
+@pytest.mark.parametrize(("samples", "count", "sets"), [(1, 7, 1), (2, 12, 3), (2, 7, 3), (2, 9, 4)])
 def test_modulated_norm_and_residual(device, coding, dtype, samples, count, sets):
     columns = 640
     x, y = (rows(samples * count, columns, dtype=dtype, device=device) for _ in range(2))
     gate, weight, bias = (rows(samples * sets, columns, dtype=dtype, device=device) / 10 for _ in range(3))
-    after = Norm(weight, bias, EPS, True, -(-count // sets), count)
+    after = Norm(weight, bias, EPS, True, -(-count // sets), count, sets)
     total, made = add_norm(x, y, gate, after, coding)
     expected = (x.float() + y.float() * repeated(gate.float(), samples, count)).to(dtype)
     close(total, expected, None, dtype)
@@ -94,7 +94,7 @@ def test_many_rows_are_done_in_pieces(monkeypatch):
     from lightquant.kernels import fused_rows
 
     x = rows(40, 256)
-    after = Norm(rows(6, 256), rows(6, 256), EPS, True, 7, 20)
+    after = Norm(rows(6, 256), rows(6, 256), EPS, True, 7, 20, 3)
     whole = [add_norm(x, x, after.weight, after, coding) for coding in CODINGS], gelu(x, CODINGS[1])
     monkeypatch.setattr(fused_rows, "PIECE_ELEMENTS", 3 * 256)
     apart = [add_norm(x, x, after.weight, after, coding) for coding in CODINGS], gelu(x, CODINGS[1])
@@ -117,7 +117,7 @@ def test_the_operators_are_whole_ones():
     x, sets, freqs = rows(4, 256), rows(1, 256), torch.randn(1, 4, 1, 64, 2, 2)
     operators = torch.ops.lightquant
     for dtype, group in ((torch.float32, -1), (torch.int8, 0), (FP8, 128)):
-        torch.library.opcheck(operators.norm_rows.default, (x, sets, sets, EPS, True, 4, 4, dtype, group))
-        torch.library.opcheck(operators.add_norm_rows.default, (x, x, sets, sets, sets, EPS, True, 4, 4, dtype, group))
+        torch.library.opcheck(operators.norm_rows.default, (x, sets, sets, EPS, True, 4, 4, 1, dtype, group))
+        torch.library.opcheck(operators.add_norm_rows.default, (x, x, sets, sets, sets, EPS, True, 4, 4, 1, dtype, group))
         torch.library.opcheck(operators.gelu_rows.default, (x, dtype, group))
     torch.library.opcheck(operators.rms_rope.default, (x, sets[0], freqs, EPS, 4))
