@@ -18,13 +18,14 @@ Attention = Callable[..., torch.Tensor]
 class Override:
     """Has a kernel compute what it takes; ComfyUI's own function gets every other call, as it came.
 
+    device: one that the kernel is known to run on.
     outer: the override of another node that was there before, which goes on deciding: it is handed this one where ComfyUI hands it its function.
     tell: gets a run's count when it ends.
     """
 
     def __init__(self, kernel: AttentionKernel, device: torch.device, outer: Callable | None = None, tell: Tell | None = None):
         self.kernel, self.outer, self.tally = kernel, outer, Tally()
-        self._device, self._tell = device, tell
+        self._runs_on, self._tell = {device: True}, tell
 
     def __call__(self, own: Attention, *args, **kwargs) -> torch.Tensor:
         """The attention that ComfyUI's function `own` was asked for."""
@@ -58,9 +59,15 @@ class Override:
 
     def _refused(self, asked: Asked) -> str:
         """Why the kernel does not take a call, "" where it does."""
-        if asked.call.q.device != self._device:
-            return "another device"
+        if not self._can_run_on(asked.call.q.device):
+            return "a device that it does not run on"
         if asked.needs_precision and not self.kernel.is_exact:
             return "a caller that allows no quantized attention"
         able, why = self.kernel.can_run(asked.call)
         return "" if able else why
+
+    def _can_run_on(self, device: torch.device) -> bool:
+        """Whether the kernel runs on a device; with several GPUs, ComfyUI gives one model's calls to each."""
+        if device not in self._runs_on and not torch.compiler.is_compiling():
+            self._runs_on[device] = self.kernel.is_supported(device)[0]
+        return self._runs_on.get(device, False)

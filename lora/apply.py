@@ -33,14 +33,16 @@ def add_lora(model, path: str, strength: float, mode: str = BESIDE) -> Applied:
     if not math.isfinite(strength):
         raise LoraError(f"the strength is {strength}, where a number is needed.")
     changes = changes_in(path, model.model)
-    placed = tuple(_place(model.model, path, change) for change in changes.found)
+    found = [_place(model.model, path, change) for change in changes.found]
+    placed = [each for each in found if not each.is_out_of_reach]
+    unmatched = (*changes.unmatched, *(each.change.key for each in found if each.is_out_of_reach))
     if not placed:
-        examples = ", ".join(changes.unmatched[:3]) or "no tensors"
+        examples = ", ".join(unmatched[:3]) or "no tensors"
         raise LoraError(
             f"LightQuant can't use {path}: it holds {examples}, which changes no layer of this model. Pick a LoRA that was made for this model."
         )
     if strength == 0:
-        return Applied(model, describe(Outcome(path, strength, mode, (), (), changes.unmatched, size(chain_of(model)))))
+        return Applied(model, describe(Outcome(path, strength, mode, (), (), unmatched, size(chain_of(model)))))
     runs, patched = [], []
     for each in placed:
         (runs if each.is_on_parameter or (mode == BESIDE and each.is_beside) else patched).append(each)
@@ -51,7 +53,7 @@ def add_lora(model, path: str, strength: float, mode: str = BESIDE) -> Applied:
     run_beside(clone, KEY, partial(additions, chain))
     keys = dict.fromkeys(each.change.key for each in patched if each.place.kind == LINEAR and not each.is_bias)
     cost = survival(bake_each(clone, list(keys)))
-    return Applied(clone, describe(Outcome(path, strength, mode, runs, patched, changes.unmatched, size(chain), cost)))
+    return Applied(clone, describe(Outcome(path, strength, mode, runs, patched, unmatched, size(chain), cost)))
 
 
 def _place(model: torch.nn.Module, path: str, change: Change) -> Placed:

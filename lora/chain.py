@@ -34,6 +34,11 @@ class Placed:
         """Whether it is added to a parameter that ComfyUI's patches never reach."""
         return self.place.kind == OWN and isinstance(self.change.content, Difference)
 
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether nothing can bring it in: a parameter that ComfyUI's patches never reach is added to, and gets no other value."""
+        return self.place.kind == OWN and not self.is_on_parameter
+
 
 @dataclass(frozen=True)
 class Link:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 
 from ..bridge import memory, runs
-from ..bridge.record import record_of
 from ..errors import OffloadError
 from .chunks import Difference, compute_in_chunks, compute_whole
 from .curtain import hang, take_down
@@ -90,9 +89,8 @@ def _steered(patcher, plan: Plan, settings: Settings, usage: Usage) -> tuple[str
 
 
 def _has_end(patcher) -> bool:
-    """Whether ComfyUI tells the begin and the end of its runs."""
-    record = record_of(patcher)
-    return record is None or record.component == "dit"
+    """Whether ComfyUI tells the begin and the end of its runs, as it does of a model that is sampled with."""
+    return hasattr(patcher.model, "diffusion_model")
 
 
 def _then_unload(end: Callable) -> Callable:

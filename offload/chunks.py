@@ -8,6 +8,8 @@ import torch
 FFN = "ffn"
 """What Wan's blocks call it."""
 
+Forward = Callable[[torch.Tensor], torch.Tensor]
+
 
 @dataclass
 class Difference:
@@ -25,10 +27,13 @@ class Difference:
 
 
 class Chunked:
-    """An FFN's forward for [B, L, C], L in chunks of at most the difference's rows, which is found out at the first call that has two of them."""
+    """An FFN's forward for [B, L, C], L in chunks of at most the difference's rows, which is found out at the first call that has two of them.
 
-    def __init__(self, forward: Callable[[torch.Tensor], torch.Tensor], difference: Difference):
-        self._forward, self._difference = forward, difference
+    patched: the forward, where it is another node's patch, which goes on standing when this one goes.
+    """
+
+    def __init__(self, forward: Forward, difference: Difference, patched: Forward | None = None):
+        self._forward, self._difference, self.patched = forward, difference, patched
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         rows = self._difference.rows
@@ -53,17 +58,20 @@ def compute_in_chunks(patcher, difference: Difference) -> bool:
     found = [name for name, _ in patcher.model.named_modules() if name.rpartition(".")[2] == FFN]
     for name in found:
         key = f"{name}.forward"
-        patcher.add_object_patch(key, Chunked(_plain_forward(patcher, name), difference))
+        patcher.add_object_patch(key, Chunked(_plain_forward(patcher, name), difference, patcher.object_patches.get(key)))
     return bool(found)
 
 
 def compute_whole(patcher) -> None:
     """Have a clone compute its FFNs in one."""
-    for key in [key for key, patch in patcher.object_patches.items() if isinstance(patch, Chunked)]:
-        del patcher.object_patches[key]
+    for key, patch in [*patcher.object_patches.items()]:
+        if isinstance(patch, Chunked) and patch.patched is None:
+            del patcher.object_patches[key]
+        elif isinstance(patch, Chunked):
+            patcher.object_patches[key] = patch.patched
 
 
-def _plain_forward(patcher, name: str) -> Callable[[torch.Tensor], torch.Tensor]:
+def _plain_forward(patcher, name: str) -> Forward:
     """The module's own forward, not that of another clone which may be in place now; another node's patch of it stays."""
     key, module = f"{name}.forward", patcher.model.get_submodule(name)
     if key in patcher.object_patches:

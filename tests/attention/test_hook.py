@@ -172,10 +172,16 @@ def test_a_gradient_goes_to_comfyuis_function(kernel):
     assert handed(settings) == {"a gradient": 1}
 
 
-def test_another_device_goes_to_comfyuis_function(kernel):
+@pytest.mark.parametrize("runs", [True, False])
+def test_on_a_second_device_the_kernel_is_asked_once_whether_it_runs_there(kernel, monkeypatch, runs):
+    """ComfyUI gives the calls of one model to several GPUs; where the kernel can't run they go to ComfyUI's function."""
+    asked = []
+    monkeypatch.setattr(kernel, "is_supported", lambda device: asked.append(device) or (runs, ""), raising=False)
     settings = options(kernel, torch.device("meta"))
-    attention_pytorch(*operands(False), HEADS, **settings)
-    assert handed(settings) == {"another device": 1}
+    for _ in range(2):
+        attention_pytorch(*operands(False), HEADS, **settings)
+    assert asked == [CPU]
+    assert handed(settings) == ({} if runs else {"a device that it does not run on": 2})
 
 
 @pytest.mark.parametrize("allowed", [True, False, None])

@@ -118,3 +118,14 @@ def test_a_changed_file_is_read_again(model, folder, predict, added):
     assert torch.equal(predict(added(model, (small, 1.0))), before)
     small_loras.save(folder, "a.safetensors", small_loras.factors(LAYERS, rank=4, size=0.1))
     assert not torch.equal(predict(added(model, (small, 1.0))), before)
+
+
+def test_a_value_for_a_parameter_that_nothing_reaches_is_said_to_be_without_effect(model, folder):
+    """ComfyUI's own loader skips those of a module that holds others without a word."""
+    of_block = {"diffusion_model.blocks.0.modulation.set_weight": torch.ones(1, 6, 256)}
+    both = small_loras.save(folder, "both.safetensors", {**of_block, "diffusion_model.blocks.0.norm3.diff": torch.ones(256)})
+    text = add_lora(model, both, 1.0).text
+    assert "1 without a place in this model, so without effect: diffusion_model.blocks.0.modulation" in text
+    assert "patched into the weights of 1 layer (1 difference)" in text
+    with pytest.raises(LoraError, match="changes no layer of this model"):
+        add_lora(model, small_loras.save(folder, "one.safetensors", of_block), 1.0)

@@ -48,6 +48,20 @@ def test_another_branch_computes_whole(model, plain):
     assert not any(isinstance(patch, Chunked) for patch in again.object_patches.values())
 
 
+def test_another_nodes_forward_is_chunked_and_comes_back(model):
+    """Once the chunks are gone: by a second node, or with a copy of the model, which starts anew."""
+    key = "diffusion_model.blocks.0.ffn.forward"
+    plain = model.model.diffusion_model.blocks[0].ffn.forward
+    patched = model.clone()
+    patched.add_object_patch(key, lambda x: 2 * plain(x))
+    expected = sample(patched)
+    chunked = offloaded(patched, chunk_rows=4)
+    assert torch.equal(sample(chunked), expected)
+    assert torch.equal(sample(offloaded(chunked, chunk_rows=8)), expected)
+    whole = offloaded(chunked, chunk_rows=0)
+    assert whole.object_patches[key] is patched.object_patches[key]
+
+
 @pytest.mark.parametrize("step", [0.0, 0.25])
 def test_the_difference_is_found_and_said(step):
     calls = iter(range(100))
