@@ -46,12 +46,13 @@ def load():
 
 
 def test_it_starts_fast_and_imports_no_kernel_package():
+    """In CPU time, which other processes on the cores add little to."""
     code = AS_COMFYUI.format(path=str(REPOSITORY)) + (
-        f"before = set(sys.modules)\nstart = time.perf_counter()\n[node.GET_SCHEMA() for node in load()]\ntook = time.perf_counter() - start\n"
+        f"before = set(sys.modules)\nstart = time.process_time()\n[node.GET_SCHEMA() for node in load()]\ntook = time.process_time() - start\n"
         f"print(round(took, 3), sorted({KERNEL_PACKAGES!r} & (set(sys.modules) - before)))"
     )
     fastest = float("inf")
-    for _ in range(3):  # other processes may hold the cores for a while, and none makes it faster than it is
+    for _ in range(5):
         took, packages = run(code).split(" ", 1)
         assert packages == "[]"
         fastest = min(fastest, float(took))
