@@ -10,7 +10,7 @@ const LINE = 16
 const PAD = 6
 const SIDE = 15 // as ComfyUI's own widgets keep from the node's edges
 const FONT = "12px Inter, Arial, sans-serif"
-const READABLE = 0.6 // pixels of the screen a pixel of the node, below which nobody reads such texts
+const READABLE = 8 / 12 // pixels of the screen a pixel of the node: ComfyUI leaves out its own texts that are smaller than 8 pixels, too
 const ELLIPSIS = "…"
 const MORE = " ⋯"
 
