@@ -14,7 +14,7 @@ import { PREFERRED_KERNELS, settings } from "./settings.js"
 import { followTheme } from "./status/drawn.js"
 import { addStatus, followRendering, showStatus } from "./status/status.js"
 import { onLanguage, startTexts, t } from "./text.js"
-import { askAgain, choices, onChoice, startWatching, watch } from "./watch.js"
+import { askAgain, choices, look, onChoice, startWatching, watch } from "./watch.js"
 
 app.registerExtension({
   name: "LightQuant",
@@ -37,7 +37,7 @@ app.registerExtension({
     followRendering(choose)
     onChoice(showStatus)
     onChoice(offer)
-    onLanguage(() => choices().forEach(([node, choice]) => showStatus(node, choice)))
+    onLanguage(() => choices().forEach((known) => showStatus(...known)))
     onLanguage(askAgain)
     onSetting(PREFERRED_KERNELS, askAgain)
     onJob((job) => job.state === "done" && askAgain())
@@ -50,6 +50,10 @@ app.registerExtension({
     rememberPress(node)
     addStatus(node, choose)
     watch(node)
+  },
+
+  afterConfigureGraph() {
+    if (isServed()) look()
   },
 
   refreshComboInNodes(definitions) {

@@ -2,7 +2,6 @@
 
 import { app } from "../host.js"
 import { STATES } from "../states.js"
-import { t } from "../text.js"
 import { ROWS_A_FILE } from "./lines.js"
 import { pictured } from "./picture.js"
 
@@ -30,10 +29,10 @@ export function drawnStatus(name, files, open) {
     serialize: false,
     options: { serialize: false },
     computeLayoutSize: () => ({ minHeight: height, maxHeight: height, minWidth: 0 }),
-    show(next) {
+    show(next, hint) {
       lines = next
       version += 1
-      this.tooltip = [...lines.flatMap(({ text, title }) => [text, title]), t("status.clickHint")].filter(Boolean).join("\n")
+      this.tooltip = [...lines.flatMap(({ text, title }) => [text, title]), hint].filter(Boolean).join("\n")
     },
     onPointerDown(pointer, node) {
       pointer.onClick = () => open(node)
