@@ -126,6 +126,6 @@ def rename_for(names: str, keys: Sequence[str]) -> Callable[[str], str]:
         return str
     if unknown:
         raise ConvertError(
-            f"diffusers has no names for {len(unknown)} of the tensors: {', '.join(unknown[:5])}. Leave the names as they are: --names {ORIGINAL}."
+            f"diffusers has no names for {len(unknown)} of the tensors: {', '.join(unknown[:5])}. Take the names {ORIGINAL}."
         )
     return RENAMES[names]
