@@ -6,7 +6,7 @@ import { setDefaults } from "./defaults.js"
 import { learn } from "./definitions.js"
 import { offer, ownList } from "./dropdown.js"
 import { loaderOf } from "./loaders.js"
-import { onJob } from "./jobs.js"
+import { onJob, startJobs } from "./jobs.js"
 import { registerPanel } from "./panel/panel.js"
 import { rememberPress, startMarking } from "./popup.js"
 import { isServed, lookForRoutes } from "./server.js"
@@ -40,7 +40,8 @@ app.registerExtension({
     onLanguage(() => choices().forEach((known) => showStatus(...known)))
     onLanguage(askAgain)
     onSetting(PREFERRED_KERNELS, askAgain)
-    onJob((job) => job.state === "done" && askAgain())
+    startJobs()
+    onJob((job, isNews) => isNews && job.state === "done" && askAgain())
   },
 
   nodeCreated(node) {
