@@ -148,7 +148,8 @@ def test_a_conversion_with_the_commands_further_options(panel, opened, base):
     convert.locator("summary").click()
     for _ in range(2):
         convert.get_by_role("button", name="Add a LoRA").click()
-    convert.get_by_role("button", name="Remove this LoRA").last.click()
+    convert.get_by_role("button", name="Remove this LoRA").last.press("Enter")
+    expect(convert.get_by_role("button", name="Add a LoRA")).to_be_focused()
     convert.get_by_label("LoRA", exact=True).select_option("style.safetensors")
     convert.get_by_label("Strength").fill("0.5")
     convert.get_by_label("Keep as floats").fill("blocks.0.*, head.*")

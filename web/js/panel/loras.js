@@ -17,7 +17,7 @@ export function loraList() {
     const remove = (row) => {
       rows.splice(rows.indexOf(row), 1)
       draw()
-      root.querySelector("button:last-of-type").focus()
+      root.lastChild.focus()
     }
     root.replaceChildren(element("legend", {}, t("convert.loras")), ...rows.map((row) => shown(row, remove)), add)
   }
