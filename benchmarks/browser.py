@@ -3,7 +3,9 @@
 python benchmarks/browser.py --comfyui PATH --out benchmarks/results/cpu_browser.json
 
 Two pages of one server take turns, one with the extension and one where its script is empty. A frame's time is the CPU time of the page's main
-thread, all of ComfyUI's own included. Headless Chromium draws without a GPU, so a frame takes longer here than on a desktop. Needs Chromium.
+thread, all of ComfyUI's own included; own_ms is what the extension's own code takes of it, and the difference of the pages has in it what its
+texts and larger nodes cost Chromium. Headless Chromium draws without a GPU, so a frame takes longer here than on a desktop; other programs on the
+machine make the difference uncertain by milliseconds, which its quartiles show. Needs Chromium.
 """
 
 import argparse
@@ -37,6 +39,31 @@ _PAN = """async frames => {
 }"""
 
 
+_OWN = """async frames => {
+  let spent = 0
+  for (const node of app.graph.nodes) {
+    const widget = node.widgets.find(widget => widget.name === "lightquant_status" && widget.draw)
+    const draw = widget?.draw
+    if (draw) widget.draw = function (...values) {
+      const begin = performance.now()
+      draw.apply(this, values)
+      spent += performance.now() - begin
+    }
+  }
+  const samples = []
+  for (let frame = 0; frame < frames; frame++) {
+    spent = 0
+    app.canvas.ds.offset[0] += frame % 2 ? 3 : -3
+    app.canvas.setDirty(true, true)
+    await new Promise(requestAnimationFrame)
+    await new Promise(requestAnimationFrame)
+    samples.push(spent)
+  }
+  return samples
+}"""
+"""What the extension's code takes of each frame. Its functions stay wrapped, so this comes last."""
+
+
 class Measured:
     """A page with the loaders; samples: by view, the milliseconds a frame of each round."""
 
@@ -62,6 +89,12 @@ class Measured:
         page.evaluate(_PAN, FRAMES)
         self.samples[view].append(1000 * (self._busy_s() - before) / FRAMES)
 
+    def own_ms(self, view: str) -> float:
+        """The median of what the extension's own code takes of a frame. Call it once all rounds are done."""
+        self.window.page.bring_to_front()
+        self.window.page.evaluate(_ARRANGE, [VIEWS[view], 10])
+        return statistics.median(self.window.page.evaluate(_OWN, 3 * FRAMES)[FRAMES:])
+
     def _busy_s(self) -> float:
         metrics = self._devtools.send("Performance.getMetrics")["metrics"]
         return next(each["value"] for each in metrics if each["name"] == "TaskDuration")
@@ -85,7 +118,8 @@ def measure(browser, server, rounds: int) -> tuple[list[dict], dict[str, dict]]:
         requests[rendering] = {"loading": before, "panning": len(windows["with"].requests(CHOICE)) - before}
         for view in VIEWS:
             rows += rows_of(f"{rendering}, {view}", pages["with"].samples[view], pages["without"].samples[view])
-            print(rows[-1]["variant"], rows[-1]["added_ms"], flush=True)
+            rows[-1]["own_ms"] = pages["with"].own_ms(view)
+            print(rows[-1]["variant"], rows[-1]["added_ms"], rows[-1]["own_ms"], flush=True)
         for window in windows.values():
             window.set(NEW, False)
             window.close()

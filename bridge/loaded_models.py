@@ -35,6 +35,12 @@ def memory_report() -> dict:
     }
 
 
+def card_name() -> str | None:
+    """What the driver calls the card; None where there is none, or none of CUDA."""
+    device = comfy.model_management.get_torch_device()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else None
+
+
 def machine_gib() -> tuple[float | None, float]:
     """The memory of the card, None where there is none, and of the machine, in GiB."""
     device = comfy.model_management.get_torch_device()

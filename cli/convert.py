@@ -12,7 +12,7 @@ from ..convert.lora import Lora, open_lora
 from ..convert.names import ORIGINAL, RENAMES, rename_for
 from ..convert.plan import Plan, plan_of
 from ..convert.recipe import read as read_recipe
-from ..convert.run import check_target, nobody, size_of
+from ..convert.run import check_target, nobody, shapes_of, size_of
 from ..convert.run import run as convert
 from ..convert.settings import COMFYUI, LAYOUTS, LIGHTX2V, READERS, SINGLE, Settings
 from ..convert.source import Source
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
         add_tokenizer(source, options.tokenizer)
     rename = rename_for(options.names, [bare_name(key) for key in source.headers])
     plan = plan_of(options.source, source.headers, settings, name, lambda key: rename(bare_name(key)))
-    loras = _loras(options, {output.key: tuple(source.headers[output.source].shape) for output in plan.outputs})
+    loras = _loras(options, shapes_of(source, plan))
     say(describe(plan, options.target, size_of(source, plan, loras)))
     reports = paths_for(options.report, report_name(options.target)) if options.report else []
     if options.dry_run:
@@ -118,12 +118,6 @@ def _name(target: str, settings: Settings) -> str:
 def _loras(options: argparse.Namespace, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Lora]:
     """The LoRAs by what they were called on the command line. Raises ConvertError where one does not fit tensors of these shapes."""
     loras = {text: open_lora(text, opener(lambda path: (load_file(path), {}))) for text in options.lora}
-    for text, lora in loras.items():
-        lora.check(shapes)
-        unmatched = lora.unmatched(shapes)
-        if unmatched and not options.allow_unmatched:
-            raise ConvertError(
-                f"{len(unmatched)} tensors of the LoRA {text} fit no tensor of {options.source}: {', '.join(unmatched[:5])}. "
-                "It may be for another model. Leave them out with --allow-unmatched."
-            )
+    for lora in loras.values():
+        lora.check(shapes, options.source, options.allow_unmatched)
     return loras

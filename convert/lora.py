@@ -83,13 +83,22 @@ class Lora:
         used = {part for key in keys for part in self._parts(key).values()}
         return sorted(set(self.tensors) - used)
 
-    def check(self, shapes: Mapping[str, Shape]) -> None:
-        """Raise ConvertError where the LoRA has nothing for a model with these tensors, or something of another shape. Nothing is computed."""
+    def check(self, shapes: Mapping[str, Shape], model: str, allow_unmatched: bool = False) -> None:
+        """Raise ConvertError where the LoRA has nothing for a model with these tensors, or something of another shape. Nothing is computed.
+
+        model: what it is called; allow_unmatched: whether tensors that fit none of the model's may be left out.
+        """
         if not [key for key, shape in shapes.items() if self._checked(key, shape)]:
             ours, theirs = sorted(self.tensors)[0], next(iter(shapes), "none")
             raise ConvertError(
                 f"the LoRA {self.path} is for another model: none of its {len(self.tensors)} tensors (such as {ours}) fits a tensor of this one "
                 f"(such as {theirs}). Take a LoRA that was made for it."
+            )
+        unmatched = [] if allow_unmatched else self.unmatched(shapes)
+        if unmatched:
+            raise ConvertError(
+                f"{len(unmatched)} tensors of the LoRA {self.path} fit no tensor of {model}: {', '.join(unmatched[:5])}. "
+                "It may be for another model. lightquant convert --allow-unmatched leaves them out."
             )
 
     def _parts(self, key: str) -> dict[str, str]:
@@ -169,7 +178,11 @@ def open_lora(spec: str, open_file: Opener) -> Lora:
 
     Raises ConvertError where the spec can't be read, CheckpointError where the file can't, holds no LoRA, another kind of change, or half a pair.
     """
-    path, strength, alpha = parse_spec(spec)
+    return read_lora(*parse_spec(spec), open_file)
+
+
+def read_lora(path: str, strength: float, alpha: float | None, open_file: Opener) -> Lora:
+    """The LoRA of a file; the numbers as in Lora. Raises CheckpointError as open_lora does."""
     tensors, _ = open_file(path)
     other = next((kind for key in tensors for end, kind in _OTHERS.items() if key.endswith(end)), None)
     if other:

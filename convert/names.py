@@ -125,7 +125,5 @@ def rename_for(names: str, keys: Sequence[str]) -> Callable[[str], str]:
     if naming_of(keys) is None:
         return str
     if unknown:
-        raise ConvertError(
-            f"diffusers has no names for {len(unknown)} of the tensors: {', '.join(unknown[:5])}. Leave the names as they are: --names {ORIGINAL}."
-        )
+        raise ConvertError(f"diffusers has no names for {len(unknown)} of the tensors: {', '.join(unknown[:5])}. Take the names {ORIGINAL}.")
     return RENAMES[names]

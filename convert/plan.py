@@ -131,7 +131,7 @@ def _format_for(component: str, settings: Settings, format_name: str, layer: str
     """The packing of a format that the reader reads."""
     check_reader(component, format_name, settings.reader, f", which the recipe asks for {layer}" if settings.recipe else "")
     if settings.reader == COMFYUI and format_name == FP8_CHANNEL.name and settings.scaling != ABSMAX:
-        raise ConvertError(f"ComfyUI's fp8 has one scale a tensor, which --scale {settings.scaling} does not search. Leave it at {ABSMAX}.")
+        raise ConvertError(f"ComfyUI's fp8 has one scale a tensor, which scale {settings.scaling} does not search. Leave it at {ABSMAX}.")
     return packing_for(format_name)
 
 

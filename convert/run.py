@@ -121,7 +121,7 @@ def check_target(plan: Plan, target: str, force: bool) -> None:
 
 def _check_free(target: str) -> None:
     if os.path.lexists(target):
-        raise ConvertError(f"{target} is there already. Choose another name, or replace it with --force.")
+        raise ConvertError(f"{target} is there already. Choose another name; lightquant convert --force would replace it.")
 
 
 def _check_replaceable(plan: Plan, folder: str) -> None:
@@ -191,7 +191,7 @@ def check_held(parts: Mapping[str, torch.Tensor], name: str) -> None:
     for part in (parts[suffix] for suffix in (WHOLE, SCALE) if suffix in parts):
         if part.is_floating_point() and not bool(torch.isfinite(part).all()):
             dtype = str(part.dtype).removeprefix("torch.")
-            raise ConvertError(f"{name} holds values that {dtype} can't hold. Take --dtype bf16 or fp32, or leave it float with --keep.")
+            raise ConvertError(f"{name} holds values that {dtype} can't hold. Take the dtype bf16 or fp32, or keep it float.")
 
 
 def check_finite(key: str, tensor: torch.Tensor) -> None:
@@ -215,6 +215,11 @@ def metadata_of(source: Source, format_name: str, scaling: str, changes: Iterabl
     made = {"version": __version__, "source": os.path.basename(source.path), "format": format_name, "scaling": scaling}
     random = MARK if is_marked_random(source.path) else {}
     return {"format": "pt", "lightquant": json.dumps({**made, "loras": [*changes]} if changes else made), **random}
+
+
+def shapes_of(source: Source, plan: Plan) -> dict[str, tuple[int, ...]]:
+    """What a plan writes, by its key, with the shape that it has in the source: what a Change is asked for."""
+    return {output.key: tuple(source.headers[output.source].shape) for output in plan.outputs}
 
 
 def size_of(source: Source, plan: Plan, changes: Mapping[str, Change] | None = None) -> int:

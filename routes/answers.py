@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from ..errors import CheckpointError, ConvertError, DiscoveryError, FitError, JobError, ReportError, SchemeError
+from ..errors import CheckpointError, ConvertError, DiscoveryError, FitError, JobError, LoraError, ReportError, SchemeError
 from ..texts import language_of, translate, translate_all
 
 Handler = Callable[[web.Request], Awaitable[dict]]
 
 JSON = "application/json"
 
-ASKED_FOR = (CheckpointError, DiscoveryError, SchemeError, ConvertError, FitError, JobError, ReportError)
+ASKED_FOR = (CheckpointError, DiscoveryError, SchemeError, ConvertError, FitError, JobError, LoraError, ReportError)
 """What was asked for can't be had, and the error says what can: no failure of ours."""
 
 log = logging.getLogger(__name__)

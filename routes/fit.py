@@ -24,16 +24,29 @@ async def ask(request: web.Request) -> dict:
 
 @answers
 async def models(request: web.Request) -> dict:
-    """What a form begins with: the models that there are figures for, this machine's memory and its card's (None: no card), in GiB."""
+    """What a form begins with: the models that there are figures for, the cards (measured: the one that is taken where none is named) and schemes.
+
+    Of this machine: card, None where the table has none of its name; vram (None: no card) and ram, in GiB.
+    """
     return await asyncio.to_thread(_models)
 
 
 def _models() -> dict:
-    from ..bridge.loaded_models import machine_gib
+    from ..bridge.loaded_models import card_name, machine_gib
+    from ..reports.fit.cards import CARDS, MEASURED, card_of_device
     from ..reports.fit.models import MODELS
+    from ..reports.fit.runs_on import ASKABLE
 
-    vram, ram = machine_gib()
-    return {"models": [{"name": model.name, "title": model.title} for model in MODELS.values()], "vram": vram, "ram": ram}
+    (vram, ram), card = machine_gib(), card_of_device(card_name() or "")
+    return {
+        "models": [{"name": model.name, "title": model.title, "multiple": model.multiple} for model in MODELS.values()],
+        "cards": [{"name": card.name, "vram": card.vram} for card in CARDS.values()],
+        "measured": MEASURED.name,
+        "schemes": [*ASKABLE],
+        "card": card and card.name,
+        "vram": vram,
+        "ram": ram,
+    }
 
 
 def _fit(wish: dict) -> dict:

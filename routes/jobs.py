@@ -5,15 +5,19 @@ import asyncio
 from aiohttp import web
 
 from ..bridge.settings import has_one_user
+from ..convert.names import ORIGINAL, RENAMES
 from ..convert.settings import LAYOUTS, LIGHTX2V, READERS, SINGLE
-from ..formats import ABSMAX, FORMATS, MSE
+from ..formats import ABSMAX, DTYPES, FORMATS, MSE
 from ..loaders.components import COMPONENTS
+from ..schemes import AUTO
 from .answers import answers, body_of, refused
-from .values import check_names, one_of, text
+from .values import check_names, objects, one_of, real, text, texts
 
 CONVERT = "convert"
 
-_NAMES = ("kind", "component", "checkpoint", "format", "filename", "layout", "for", "scale")
+_DTYPES = {AUTO: None} | {name: name for name in DTYPES}
+
+_NAMES = ("kind", "component", "checkpoint", "format", "filename", "layout", "for", "scale", "dtype", "keep", "names", "loras")
 
 
 @answers
@@ -34,7 +38,10 @@ async def ask(request: web.Request) -> dict:
 
 @answers
 async def start(request: web.Request) -> dict:
-    """Queue a conversion, once everything that its headers and the disk can show speaks for it. Body: _NAMES, the last three may be absent."""
+    """Queue a conversion, once everything that its headers and the disk can show speaks for it. Body: _NAMES; those from layout on may be absent.
+
+    keep: a list of patterns; loras: a list of {"name", "strength"}.
+    """
     from ..bridge.converting import Conversion, convert, prepare
     from ..bridge.jobs import JOBS
 
@@ -50,6 +57,10 @@ async def start(request: web.Request) -> dict:
         layout=one_of(body, "layout", LAYOUTS, SINGLE),
         reader=one_of(body, "for", READERS, LIGHTX2V),
         scaling=one_of(body, "scale", (ABSMAX, MSE), ABSMAX),
+        dtype=_DTYPES[one_of(body, "dtype", _DTYPES, AUTO)],
+        keep=texts(body, "keep"),
+        names=one_of(body, "names", RENAMES, ORIGINAL),
+        loras=_loras(body),
     )
     prepared = await asyncio.to_thread(prepare, asked)
     return JOBS.add(kind, asked.checkpoint, prepared.target, prepared.plan.nbytes, lambda progress: convert(prepared, progress))
@@ -63,6 +74,14 @@ async def cancel(request: web.Request) -> dict:
     _check_one_user()
     check_names(await body_of(request), ())
     return _known(JOBS.cancel(request.match_info["id"]))
+
+
+def _loras(body: dict) -> tuple[tuple[str, float], ...]:
+    """Names and strengths."""
+    rows = objects(body, "loras")
+    for row in rows:
+        check_names(row, ("name", "strength"))
+    return tuple((text(row, "name"), real(row, "strength")) for row in rows)
 
 
 def _known(job: dict | None) -> dict:

@@ -1,6 +1,7 @@
 """The values that a request brings, by name: of the right type, one of those that there are, and no others."""
 
 from collections.abc import Collection, Mapping
+from math import isfinite
 
 from aiohttp import web
 
@@ -38,6 +39,34 @@ def number(values: Mapping[str, str], name: str, kind: type[int] | type[float]) 
         return kind(value) if value else None
     except ValueError as problem:
         raise refused(web.HTTPBadRequest, f"{name} is {value!r}, where a number is needed") from problem
+
+
+def real(values: Mapping[str, object], name: str) -> float:
+    """A finite number of a JSON body."""
+    value = values.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise refused(web.HTTPBadRequest, f"{name} is {'absent' if value is None else f'{value!r}'}, where a number is needed")
+    return float(value)
+
+
+def texts(values: Mapping[str, object], name: str) -> tuple[str, ...]:
+    """Texts of a JSON body; none, where it is left out."""
+    value = values.get(name, [])
+    if not _is_list_of(value, str):
+        raise refused(web.HTTPBadRequest, f"{name} is {value!r}, where a list of texts is needed")
+    return tuple(value)
+
+
+def objects(values: Mapping[str, object], name: str) -> tuple[dict, ...]:
+    """Objects of a JSON body; none, where it is left out."""
+    value = values.get(name, [])
+    if not _is_list_of(value, dict):
+        raise refused(web.HTTPBadRequest, f"{name} is {value!r}, where a list of objects is needed")
+    return tuple(value)
+
+
+def _is_list_of(value: object, kind: type) -> bool:
+    return isinstance(value, list) and all(isinstance(each, kind) for each in value)
 
 
 def check_names(values: Mapping[str, object], known: Collection[str]) -> None:

@@ -80,5 +80,14 @@ def card_of(name: str) -> Card:
     return found
 
 
+def card_of_device(name: str) -> Card | None:
+    """The card that a driver calls so, such as "NVIDIA H100 80GB HBM3"; None where the table has none of that name, as of most laptops' cards."""
+    for wanted in (_bare(name), _bare(re.sub(r"\d+ ?GB|HBM\d\w*|SXM\d*", "", name))):
+        for card in _TABLE:
+            if wanted == _bare(card.name):
+                return card
+    return None
+
+
 def _bare(name: str) -> str:
     return re.sub(r"nvidia|geforce|[^a-z0-9]", "", name.lower())

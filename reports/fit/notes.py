@@ -53,11 +53,11 @@ def _notes(wish: Wish, options: Sequence["Option"]) -> Iterator[str]:
         "both at once. Attention is ComfyUI's own choice."
     )
     yield (
-        f"Assumed: {wish.reserve_gib:g} GiB of VRAM for the CUDA context and others (--reserve), {SYSTEM_GIB:g} GiB of RAM for the system; measured: "
+        f"Assumed: {wish.reserve_gib:g} GiB of VRAM for the CUDA context and others, {SYSTEM_GIB:g} GiB of RAM for the system; measured: "
         f"{process_gib():.1f} GiB of RAM for ComfyUI itself."
     )
     if any(option.from_file_gib for option in options):
-        yield f"Where the RAM is too small, the rest is read from the disk at every step, at {wish.disk_gb_s:g} GB/s: an assumption (--disk)."
+        yield f"Where the RAM is too small, the rest is read from the disk at every step, at {wish.disk_gb_s:g} GB/s: an assumption."
     yield (
         "Errors are those of random weights, and say nothing of pictures; heavy-tailed weights were seen to err more in int8 than in fp8, Gaussian "
         "ones less."

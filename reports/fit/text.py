@@ -22,7 +22,7 @@ def to_text(fit: "Fit") -> str:
 
 def _head(fit: "Fit") -> str:
     wish = fit.wish
-    card = wish.card.name if wish.gpu else f"a card as fast as the {MEASURED.name}, the measured one (--gpu names another)"
+    card = wish.card.name if wish.gpu else f"a card as fast as the {MEASURED.name}, the measured one, as none is named"
     return (
         f"{wish.of_model.title}, {wish.width}x{wish.height}, {wish.frames} frames: {fit.tokens} tokens, on {card}\n"
         f"{wish.vram:g} GiB of VRAM, {max(0, fit.vram_gib):.1f} of them for the run; "
@@ -34,7 +34,7 @@ def _options(fit: "Fit") -> str:
     rows = [("", "scheme", "from", "format", "s/step", "VRAM", "streamed", "error", "how", "the time is")]
     rows += [(f"{place}.", *_option(option)) for place, option in enumerate(fit.best, 1)]
     more = len(fit.options) - len(fit.best)
-    return "\n".join(["Best first, one setting a scheme:", *table(rows), *([f"and {more} more settings (--json)"] if more else [])])
+    return "\n".join(["Best first, one setting a scheme:", *table(rows), *([f"and {more} more settings"] if more else [])])
 
 
 def _option(option: "Option") -> tuple[str, ...]:

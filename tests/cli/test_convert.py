@@ -37,7 +37,7 @@ def test_a_folder_and_a_taken_name(source, tmp_path, capsys):
     assert convert(source, tmp_path / "wan_split", "--layout", "split") == 0
     assert (tmp_path / "wan_split" / "block_1.safetensors").exists()
     assert convert(source, tmp_path / "wan_split", "--layout", "split") == 1
-    assert "is there already. Choose another name, or replace it with --force." in capsys.readouterr().err
+    assert "is there already. Choose another name; lightquant convert --force would replace it." in capsys.readouterr().err
     assert convert(source, tmp_path / "wan_split", "--layout", "split", "--force") == 0
 
 

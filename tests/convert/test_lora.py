@@ -290,7 +290,7 @@ def test_a_lora_for_another_width_is_refused_with_both_shapes(model, saved):
     assert "another model" in text
     assert f"up 256 x {RANK} and down {RANK} x 256" in text
     assert "1536 x 1536" in text
-    assert text == message(ConvertError, opened.check, {f"{LAYER}.weight": (1536, 1536)})
+    assert text == message(ConvertError, opened.check, {f"{LAYER}.weight": (1536, 1536)}, "it")
 
 
 @pytest.mark.parametrize("shape", [(256, 256, 1, 1, 1), (256,), (256, 128), (65536,), (128, 512)])
@@ -332,10 +332,10 @@ def test_matrices_without_two_dimensions_are_refused(saved):
 def test_a_lora_of_another_family_is_refused(model, saved):
     tensors = {"transformer_blocks.0.attn.to_q.lora_A.weight": noise(4, 64), "transformer_blocks.0.attn.to_q.lora_B.weight": noise(64, 4)}
     opened = open_lora(saved(tensors), open_file)
-    text = message(ConvertError, opened.check, shapes(model))
+    text = message(ConvertError, opened.check, shapes(model), "it")
     assert "none of its 2 tensors (such as transformer_blocks.0.attn.to_q.lora_A.weight)" in text
     opened = open_lora(saved(lora(model)), open_file)
-    opened.check(shapes(model))
+    opened.check(shapes(model), "it")
 
 
 @pytest.mark.parametrize(("there", "absent"), [("lora_up", "down"), ("lora_down", "up"), ("lora_mid", "up")])

@@ -198,5 +198,5 @@ def test_for_comfyui_every_layer_must_be_expressible_there(source, tmp_path, flo
     assert tags["blocks.1.ffn.0"] == "float8_e4m3fn"
     assert tags["blocks.0.self_attn.q"] == "int8_tensorwise"
     assert "blocks.1.self_attn.q" not in tags
-    with pytest.raises(ConvertError, match="one scale a tensor, which --scale mse"):
+    with pytest.raises(ConvertError, match="one scale a tensor, which scale mse"):
         plan_of("x", opened.headers, Settings(None, reader="comfyui", scaling="mse", recipe=two), "x")

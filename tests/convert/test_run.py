@@ -218,7 +218,7 @@ def test_what_a_shorter_dtype_cannot_hold_is_named(tmp_path, floats):
     large = floats["clip"]["visual.pos_embedding"].clone()
     large.view(-1)[3] = 1e5
     source = small_models.save({**floats["clip"], "visual.pos_embedding": large}, tmp_path / "clip.safetensors")
-    with pytest.raises(ConvertError, match=r"visual.pos_embedding holds values that float16 can't hold. Take --dtype bf16 or fp32"):
+    with pytest.raises(ConvertError, match=r"visual.pos_embedding holds values that float16 can't hold. Take the dtype bf16 or fp32"):
         convert(source, tmp_path / "out.safetensors", Settings("int8-channel"))
     convert(source, tmp_path / "out.safetensors", Settings("int8-channel", dtype="bf16"))
 

@@ -19,9 +19,11 @@ ZH = {"lang": "zh-CN"}
         ("GET", "jobs/none", {"params": ZH}, (404, "没有这个任务；ComfyUI 上次启动之前的任务不再保留")),
         ("POST", "jobs", {"params": ZH, "json": []}, (400, r"请求体不是 JSON 对象，例如 \{\}")),
         ("POST", "jobs", {"params": ZH, "data": "x"}, (415, "这个路由只接受 application/json，不接受 text/plain")),
-        ("POST", "jobs", {"params": ZH, "json": {**DIT, "more": 1}}, (400, "这个路由只接受 kind, .*, scale，不接受 more")),
+        ("POST", "jobs", {"params": ZH, "json": {**DIT, "more": 1}}, (400, "这个路由只接受 kind, .*, loras，不接受 more")),
         ("POST", "jobs", {"params": ZH, "json": {**DIT, "checkpoint": 3}}, (400, "checkpoint 是 3，应为文本")),
         ("POST", "jobs", {"params": ZH, "json": {**DIT, "format": "nvfp4"}}, (400, "format 是 'nvfp4'，应为其中之一：fp8-channel，.*")),
+        ("POST", "jobs", {"params": ZH, "json": {**DIT, "keep": "head"}}, (400, "keep 是 'head'，应为文本的列表")),
+        ("POST", "jobs", {"params": ZH, "json": {**DIT, "loras": [{"name": "../x", "strength": 1}]}}, (400, r".* loras .*\.\./x.*")),
         ("POST", "jobs", {"params": ZH, "json": {**DIT, "filename": "wan"}}, (400, r".*/wan\.safetensors 已存在，不会替换任何内容。请换一个名字。")),
         (
             "POST", "jobs", {"params": ZH, "json": {**DIT, "checkpoint": "../wan.safetensors"}},

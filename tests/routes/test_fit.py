@@ -1,6 +1,7 @@
 """/lightquant/fit: what `lightquant fit` says, for a page."""
 
 import json
+import re
 
 import pytest
 from lightquant.bridge.loaded_models import machine_gib
@@ -33,8 +34,19 @@ def test_a_form_begins_with_the_models_and_this_machine(ask):
     vram, ram = machine_gib()
     status, answer = ask("GET", "fit/models")
     assert (status, answer["vram"], answer["ram"]) == (200, vram, ram)
+    assert answer["card"] is None or vram is not None
+    for card in answer["cards"]:
+        assert ask("GET", "fit", params={"gpu": card["name"]})[1]["wish"]["vram_gib"] == card["vram"]
+    assert ask("GET", "fit", params={"vram": "48"})[1]["wish"]["gpu"] == answer["measured"]
+    for scheme in answer["schemes"]:
+        assert ask("GET", "fit", params={"vram": "48", "scheme": scheme})[1]["wish"]["scheme"] == scheme
     for model in answer["models"]:
         assert ask("GET", "fit", params={"vram": "48", "model": model["name"]})[1]["model"] == model["title"]
+
+
+def test_no_answer_names_an_option_of_the_command(ask):
+    for query in ({"vram": "24"}, {"vram": "4", "ram": "4"}, {"vram": "24", "ram": "16"}):
+        assert re.findall(r"--(?!disable-dynamic-vram)\w+", ask("GET", "fit", params=query)[1]["text"]) == []  # that one is ComfyUI's own
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import small_loras
 import small_models
 import torch
 from lightquant.convert import run
@@ -54,6 +55,33 @@ def test_only_what_a_dropdown_has_is_read(place, queue, ask, name):
         assert answer["error"].startswith("LightQuant found no such file as")
 
 
+@pytest.mark.parametrize("name", ["../outside.safetensors", "/etc/passwd", "absent.safetensors", "sub/../inside.safetensors", ""])
+def test_only_a_lora_that_comfyui_lists_is_read(place, queue, ask, add_folder, name):
+    (place / "loras" / "sub").mkdir(parents=True)
+    add_folder("loras", place / "loras")
+    for folder, file in ((place, "outside.safetensors"), (place / "loras", "inside.safetensors")):
+        small_loras.save(folder, file, small_loras.factors(small_loras.QUANTIZED))
+    status, answer = ask("POST", "jobs", json={**DIT, "loras": [{"name": name, "strength": 1}]})
+    assert (status, "found no such LoRA" in answer["error"]) == (400, True)
+
+
+def test_a_lora_that_does_not_fit_is_refused_before_anything_is_queued(place, queue, ask, add_folder):
+    (place / "loras").mkdir()
+    add_folder("loras", place / "loras")
+    small_loras.save(place / "loras", "fits.safetensors", small_loras.factors(small_loras.QUANTIZED))
+    small_loras.save(place / "loras", "deep.safetensors", small_loras.factors({**small_loras.QUANTIZED, "blocks.9.ffn.0": (512, 256)}))
+    small_loras.save(place / "loras", "other.safetensors", small_loras.factors({"blocks.9.ffn.0": (512, 256)}))
+    cases = {
+        "fit no tensor of wan.safetensors": ["deep.safetensors"],
+        "is for another model": ["other.safetensors"],
+        "is asked for twice": ["fits.safetensors", "fits.safetensors"],
+    }
+    for said, names in cases.items():
+        status, answer = ask("POST", "jobs", json={**DIT, "loras": [{"name": name, "strength": 1} for name in names]})
+        assert (status, said in answer["error"]) == (400, True), answer
+    assert not queue.all()
+
+
 def test_what_can_be_known_beforehand_is_said_before_anything_is_queued(place, queue, ask, monkeypatch):
     small_models.save({"lora_a": torch.ones(2, 2)}, place / "diffusion_models" / "other.safetensors")
     folder = place / "diffusion_models"
@@ -89,7 +117,11 @@ def test_what_can_be_known_beforehand_is_said_before_anything_is_queued(place, q
         ({"kind": "delete"}, "kind is 'delete', where one of these is needed: convert"), ({"component": "vae"}, "component is 'vae'"),
         ({"format": "fp4"}, "format is 'fp4'"), ({"layout": "flat"}, "layout is 'flat'"), ({"for": "me"}, "for is 'me'"),
         ({"scale": 1}, "scale is 1, where a text is needed"), ({"filename": None}, "filename is absent"), ({"filename": ["a"]}, "filename is ['a']"),
-        ({"force": True}, "and not force"), ({"checkpoint": {}}, "checkpoint is {}"),
+        ({"force": True}, "and not force"), ({"checkpoint": {}}, "checkpoint is {}"), ({"dtype": "fp8"}, "dtype is 'fp8'"),
+        ({"names": "mine"}, "names is 'mine'"), ({"keep": "head"}, "keep is 'head', where a list of texts is needed"),
+        ({"loras": ["a"]}, "where a list of objects is needed"), ({"loras": [{"name": "a", "strength": None}]}, "strength is absent"),
+        ({"loras": [{"name": "a", "strength": "1"}]}, "strength is '1', where a number is needed"),
+        ({"loras": [{"name": "a", "strength": 1, "alpha": 2}]}, "and not alpha"),
     ],
 )  # fmt: skip
 def test_a_body_that_makes_no_sense_is_named(place, queue, ask, change, said):

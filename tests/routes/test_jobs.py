@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+import small_loras
 import small_models
 import torch
 from lightquant.bridge import converting, jobs, unfinished
@@ -15,6 +16,7 @@ from lightquant.cli import main
 from lightquant.convert import run
 from lightquant.errors import ConvertError
 from page_jobs import DIT, WAIT_S, ended, files_in
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 
@@ -62,6 +64,24 @@ def test_a_job_writes_what_the_command_writes(place, queue, ask, host, body, wri
     assert [data["state"] for _, data in host.sent if data["state"] != "running"] == ["waiting", "done"]
     assert host.sent[-1][1] == job
     assert ask("GET", "jobs") == (200, {"jobs": [job]})
+
+
+def test_its_further_options_are_the_commands(place, queue, ask, add_folder):
+    (place / "loras" / "sub").mkdir(parents=True)
+    add_folder("loras", place / "loras")
+    small_loras.save(place / "loras" / "sub", "wan.safetensors", small_loras.factors(small_loras.QUANTIZED))
+    lora = os.path.join("sub", "wan.safetensors")
+    more = {"dtype": "fp32", "names": "diffusers", "keep": ["blocks.0.ffn.*"], "loras": [{"name": lora, "strength": 0.5}]}
+    assert ended(ask, ask("POST", "jobs", json={**DIT, **more})[1])["state"] == "done"
+    command = ["--dtype", "fp32", "--names", "diffusers", "--keep", "blocks.0.ffn.*", "--lora", f"{place / 'loras' / lora}:0.5"]
+    source, again = place / "diffusion_models" / "wan.safetensors", place / "again.safetensors"
+    assert main(["convert", str(source), str(again), "--format", "int8-channel", *command]) == 0
+    written, expected = (load_file(path) for path in (place / "diffusion_models" / "out.safetensors", again))
+    assert written.keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in written.items())
+    assert written["blocks.0.ffn.net.0.proj.weight"].dtype == torch.float32
+    with safe_open(place / "diffusion_models" / "out.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["lightquant"])["loras"] == [f"{lora}:0.5"]
 
 
 def test_a_text_encoder_for_comfyui_gets_the_tokenizer_that_lies_among_them(place, queue, ask, spiece):

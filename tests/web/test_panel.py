@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 import comfy_page
 import pytest
+import small_loras
+import torch
+from lightquant.convert.names import RENAMES
 from lightquant.formats import FORMATS
 from lightquant.schemes import SCHEMES
 from page_graphs import DIT_FLOAT, DIT_FP8, loader, text_to_video
 from page_loader import Loader
+from safetensors import safe_open
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -22,6 +26,8 @@ pytestmark = pytest.mark.skipif(comfy_page.release() < (0, 30), reason="the page
 TEXTS = Path(__file__).resolve().parents[2] / "web" / "texts"
 TOGGLE = "Workspace.ToggleSidebarTab.lightquant"
 GRAVE = ("serious", "critical")
+FFN = (512, 256)
+"""The shape of the first feed-forward layer of the small DiT."""
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +120,81 @@ def test_a_running_conversion_shows_how_far_it_is_and_can_be_cancelled(panel, op
     assert row.get_by_role("progressbar").count() == 0
 
 
+def test_after_a_lost_connection_it_asks_what_became_of_the_conversions(panel, opened):
+    convert = part(panel, "Convert")
+    told = "job => app.api.dispatchCustomEvent('lightquant.job', {started: 1, seconds: 9, done: 1, total: 4, error: null, kind: 'convert', ...job})"
+    for name in ("kept", "lost"):
+        panel.evaluate(told, {"id": name, "state": "running", "target": f"{name}.safetensors"})
+    answer = {"id": "kept", "kind": "convert", "state": "failed", "done": 1, "total": 4, "error": "The disk is full.", "target": "kept.safetensors"}
+    panel.route("**/lightquant/jobs?*", lambda route: route.fulfill(json={"jobs": [answer]}))
+    panel.evaluate("() => app.api.dispatchCustomEvent('reconnected')")
+    expect(convert.get_by_role("listitem").filter(has_text="kept.safetensors")).to_contain_text("Failed · The disk is full.")
+    lost = convert.get_by_role("listitem").filter(has_text="lost.safetensors")
+    expect(lost).to_contain_text("Gone: ComfyUI was started again")
+    assert lost.get_by_role("button").count() == 0
+    opened.picture("panel_reconnected")
+    panel.unroute_all()
+
+
+def test_a_conversion_with_the_commands_further_options(panel, opened, base):
+    loras = base / "models" / "loras"
+    loras.mkdir(exist_ok=True)
+    small_loras.save(loras, "style.safetensors", small_loras.factors({"blocks.0.ffn.0": FFN, "blocks.1.ffn.0": FFN}))
+    opened.run("Comfy.RefreshNodeDefinitions")
+    convert = part(panel, "Convert")
+    convert.get_by_label("Checkpoint").select_option(DIT_FLOAT)
+    convert.get_by_label("Format", exact=True).select_option("fp8-channel")
+    convert.get_by_label("File name").fill("converted/with_a_lora")
+    convert.locator("summary").click()
+    for _ in range(2):
+        convert.get_by_role("button", name="Add a LoRA").click()
+    convert.get_by_role("button", name="Remove this LoRA").last.press("Enter")
+    expect(convert.get_by_role("button", name="Add a LoRA")).to_be_focused()
+    convert.get_by_label("LoRA", exact=True).select_option("style.safetensors")
+    convert.get_by_label("Strength").fill("0.5")
+    convert.get_by_label("Keep as floats").fill("blocks.0.*, head.*")
+    convert.get_by_label("Type of what stays float").select_option("fp32")
+    names = convert.get_by_label("Names of a DiT's tensors")
+    assert names.evaluate("select => [...select.options].map(option => option.value)") == list(RENAMES)
+    names.select_option("diffusers")
+    opened.picture("panel_convert_more")
+    convert.get_by_role("button", name="Convert", exact=True).click()
+    job = convert.get_by_role("listitem").filter(has_text="converted/with_a_lora.safetensors")
+    expect(job).to_contain_text("Done", timeout=60_000)
+    with safe_open(base / "models" / "diffusion_models" / "converted" / "with_a_lora.safetensors", "pt") as file:
+        kept, quantized = (file.get_tensor(f"blocks.{block}.ffn.net.0.proj.weight") for block in (0, 1))
+        assert json.loads(file.metadata()["lightquant"])["loras"] == ["style.safetensors:0.5"]
+    assert (kept.dtype, quantized.dtype) == (torch.float32, torch.float8_e4m3fn)
+    convert.get_by_label("Strength").fill("")
+    convert.get_by_role("button", name="Convert", exact=True).click()
+    expect(convert.get_by_role("status")).to_contain_text("strength is absent, where a number is needed", timeout=20_000)
+    convert.get_by_role("button", name="Remove this LoRA").click()
+    convert.locator("summary").click()
+    opened.said.clear()  # the browser tells of the answer 400
+
+
 def test_the_fit_calculator(panel, opened):
     fit = part(panel, "Fit")
     expect(fit.get_by_label("Model").locator("option").nth(3)).to_be_attached()
     fit.get_by_label("VRAM").fill("24")
     fit.get_by_role("button", name="Calculate").click()
-    expect(fit.get_by_role("region", name="What fits")).to_contain_text("GiB", timeout=20_000)
+    answer = fit.get_by_role("region", name="What fits")
+    expect(answer).to_contain_text("on a card as fast as the H200", timeout=20_000)
+    fit.get_by_label("Card").select_option("RTX 4070")
+    assert fit.get_by_label("VRAM").input_value() == "12"
+    fit.get_by_label("Scheme").select_option("int8-torch")
+    fit.get_by_label("Width").press("ArrowUp")
+    fit.get_by_label("Height").press("ArrowDown")
+    fit.get_by_label("Frames").press("ArrowUp")
+    fit.get_by_role("button", name="Calculate").click()
+    expect(answer).to_contain_text("848x464, 85 frames", timeout=20_000)
+    expect(answer).to_contain_text("on RTX 4070\n12 GiB of VRAM")
+    assert "fp8-triton" not in answer.inner_text()
     opened.picture("panel_fit")
+    fit.get_by_label("Model").select_option("wan2.2-ti2v-5b")
+    fit.get_by_label("Width").fill("832")
+    fit.get_by_label("Width").press("ArrowUp")
+    assert fit.get_by_label("Width").input_value() == "864"
     fit.get_by_label("Frames").fill("80")
     fit.get_by_role("button", name="Calculate").click()
     expect(fit.get_by_role("status")).to_contain_text("81")
@@ -192,14 +266,58 @@ def test_everything_in_the_panel_is_reached_by_keyboard(panel):
     assert len(reached) == controls
 
 
-def test_typing_in_the_panel_is_no_shortcut_of_comfyuis(panel):
+def test_no_key_in_the_panel_is_a_shortcut_of_comfyuis(panel, opened):
+    """It keeps letters typed into a field to itself, but Control and Enter queue the graph from anywhere."""
+    queued = []
+
+    def refuse(route):
+        queued.append(route.request.method)
+        route.fulfill(status=400, json={"error": {"type": "test", "message": "Not in this test.", "details": ""}, "node_errors": {}})
+
+    panel.route("**/api/prompt", refuse)
+    opened.load(text_to_video("fp8-torch"))
+    for control in (part(panel, "Convert").get_by_label("File name"), panel.get_by_role("tab", name="Convert")):
+        control.focus()
+        panel.keyboard.press("Control+Enter")
+        panel.wait_for_timeout(300)
+        assert "POST" not in queued
+    panel.evaluate("() => document.activeElement.blur()")
+    panel.keyboard.press("Control+Enter")  # so it is one
+    panel.wait_for_timeout(300)
+    assert "POST" in queued
+    panel.unroute_all()
+    panel.keyboard.press("Escape")
+    opened.said.clear()
+
+
+def test_what_is_filled_in_outlives_a_change_of_the_language(panel, opened):
+    """And the panel listens once, however often it is built."""
+    count = """() => {
+      window.added = []
+      const add = app.api.addEventListener
+      app.api.addEventListener = function (...values) {
+        added.push(values[0])
+        return add.apply(this, values)
+      }
+    }"""
+    words = {"zh": ("转换", "文件名", "适配", "显卡"), "en": ("Convert", "File name", "Fit", "Card")}
     convert = part(panel, "Convert")
-    nodes = panel.evaluate("() => app.graph.nodes.length")
-    convert.get_by_label("File name").click()
-    panel.keyboard.type("rqw")
-    panel.keyboard.press("Delete")
-    assert panel.evaluate("() => app.graph.nodes.length") == nodes
-    assert "rqw" in convert.get_by_label("File name").input_value()
+    convert.get_by_label("File name").fill("mine")
+    convert.get_by_label("Format", exact=True).select_option("fp8-b128")
+    fit = part(panel, "Fit")
+    fit.get_by_label("Frames").fill("49")
+    fit.get_by_label("Card").select_option("RTX 3060")
+    panel.evaluate(count)
+    for language, (converter, name, calculator, card) in words.items():
+        opened.set("Comfy.Locale", language)
+        expect(panel.get_by_role("tab", name=converter)).to_be_visible(timeout=20_000)
+        convert = part(panel, converter)
+        assert convert.get_by_label(name).input_value() == "mine"
+        assert convert.locator("select").nth(2).input_value() == "fp8-b128"
+        fit = part(panel, calculator)
+        assert fit.get_by_label(card).input_value() == "RTX 3060"
+        assert fit.locator("input").nth(2).input_value() == "49"
+    assert "lightquant.job" not in panel.evaluate("added")
 
 
 def test_the_panel_is_chinese_in_a_chinese_page_and_after_it_is_opened_again(panel, opened, base):

@@ -6,12 +6,12 @@ import { button, element, newId } from "./dom.js"
 import { widgetOf } from "./loaders.js"
 import { AUTO, STATES, markWith } from "./states.js"
 import { t } from "./text.js"
-import { choiceOf } from "./watch.js"
+import { askAgain, choiceOf } from "./watch.js"
 
-/** Lets the user pick a scheme for a loader. */
+/** Lets the user pick a scheme for a loader; where the server has not said which there are, it is asked again. */
 export function choose(node) {
   const choice = choiceOf(node)
-  if (!choice) return
+  if (!choice) return askAgain()
   const groups = element("div", { class: "lightquant-groups" }, ...groupsOf(choice, widgetOf(node, "scheme").value))
   const cancel = button(t("scheme.cancel"), () => dialog.close())
   const take = element("button", { type: "submit", class: "lightquant-main" }, t("scheme.take"))

@@ -35,10 +35,12 @@ export function dropdown(options) {
   return made
 }
 
-/** Gives a dropdown other options, each once. */
+/** Gives a dropdown other options, each once; what is picked stays picked if it is among them. */
 export function offer(select, options) {
+  const { value: picked } = select
   const pairs = new Map(options.map((option) => (Array.isArray(option) ? option : [option, option])))
   select.replaceChildren(...[...pairs].map(([value, text]) => element("option", { value }, text)))
+  if (pairs.has(picked)) select.value = picked
 }
 
 /** A button. */

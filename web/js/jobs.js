@@ -1,23 +1,54 @@
-// Conversions that the server works on. It sends each change of one; only what was there before the page opened is asked for.
+// Conversions that the server works on. It tells of each change of one; what was before the page opened, or without a connection, is asked for.
 
 import { api } from "./host.js"
 import { ask, send } from "./server.js"
 
 const CHANGED = "lightquant.job"
 
-/** Calls `then` with a job each time that the server tells of a change. */
+/** By id: the jobs as they were told of last. */
+const jobs = new Map()
+const listeners = new Set()
+
+let told = new Set() // of which there was news since jobs were asked for last
+
+/** Calls `then` with a job that has changed, or was not known before; and with whether that is news, and not what had ended before the page knew of it. */
 export function onJob(then) {
-  api.addEventListener(CHANGED, (event) => then(event.detail))
+  listeners.add(then)
 }
 
-/** All jobs that the server remembers, the latest first. */
-export const allJobs = async () => (await ask("jobs")).jobs.reverse()
+/** Listens to what the server tells. */
+export function startJobs() {
+  api.addEventListener(CHANGED, ({ detail: job }) => {
+    told.add(job.id)
+    learn(job, true)
+  })
+}
 
-/** Starts a conversion and gives its job. Raises Refusal. */
-export const convert = (wish) => send("jobs", { kind: "convert", ...wish })
+/** Asks for all jobs. One that has not ended and that the server knows no more, as it was started again, is "gone". Raises Refusal. */
+export async function refreshJobs() {
+  told = new Set()
+  const { jobs: found } = await ask("jobs")
+  const ids = found.map(({ id }) => id)
+  const gone = [...jobs.values()].filter(({ id }) => !ids.includes(id)).map((job) => ({ ...job, state: "gone" }))
+  for (const job of [...found, ...gone]) {
+    const before = jobs.get(job.id)
+    if (!told.has(job.id) && !(before && isOver(before))) learn(job, Boolean(before))
+  }
+}
+
+/** Starts a conversion. Raises Refusal. */
+export async function convert(wish) {
+  const job = await send("jobs", { kind: "convert", ...wish })
+  if (!jobs.has(job.id)) learn(job, true) // else what was told of it is newer
+}
 
 /** Stops a job. Raises Refusal. */
 export const cancel = (id) => send(`jobs/${encodeURIComponent(id)}/cancel`)
 
 /** Whether a job is over. */
 export const isOver = (job) => !["waiting", "running"].includes(job.state)
+
+function learn(job, isNews) {
+  jobs.set(job.id, job)
+  listeners.forEach((then) => then(job, isNews))
+}

@@ -6,7 +6,7 @@ import { setDefaults } from "./defaults.js"
 import { learn } from "./definitions.js"
 import { offer, ownList } from "./dropdown.js"
 import { loaderOf } from "./loaders.js"
-import { onJob } from "./jobs.js"
+import { onJob, startJobs } from "./jobs.js"
 import { registerPanel } from "./panel/panel.js"
 import { rememberPress, startMarking } from "./popup.js"
 import { isServed, lookForRoutes } from "./server.js"
@@ -14,7 +14,7 @@ import { PREFERRED_KERNELS, settings } from "./settings.js"
 import { followTheme } from "./status/drawn.js"
 import { addStatus, followRendering, showStatus } from "./status/status.js"
 import { onLanguage, startTexts, t } from "./text.js"
-import { askAgain, choices, onChoice, startWatching, watch } from "./watch.js"
+import { askAgain, choices, look, onChoice, startWatching, watch } from "./watch.js"
 
 app.registerExtension({
   name: "LightQuant",
@@ -37,10 +37,11 @@ app.registerExtension({
     followRendering(choose)
     onChoice(showStatus)
     onChoice(offer)
-    onLanguage(() => choices().forEach(([node, choice]) => showStatus(node, choice)))
+    onLanguage(() => choices().forEach((known) => showStatus(...known)))
     onLanguage(askAgain)
     onSetting(PREFERRED_KERNELS, askAgain)
-    onJob((job) => job.state === "done" && askAgain())
+    startJobs()
+    onJob((job, isNews) => isNews && job.state === "done" && askAgain())
   },
 
   nodeCreated(node) {
@@ -50,6 +51,10 @@ app.registerExtension({
     rememberPress(node)
     addStatus(node, choose)
     watch(node)
+  },
+
+  afterConfigureGraph() {
+    if (isServed()) look()
   },
 
   refreshComboInNodes(definitions) {

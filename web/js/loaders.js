@@ -11,6 +11,16 @@ export const LOADERS = {
 /** The loader's row in the table, or undefined where the node is another. */
 export const loaderOf = (node) => LOADERS[node?.comfyClass]
 
+/**
+ * The loaders of a graph and of its subgraphs, those of a subgraph once however often it is used.
+ * They are looked for each time, as not every node is told that it goes: of a subgraph's none is when ComfyUI undoes or opens another workflow.
+ */
+export function loadersIn(graph, seen = new Set()) {
+  if (!graph || seen.has(graph)) return []
+  seen.add(graph)
+  return graph.nodes.flatMap((node) => (node.isSubgraphNode?.() ? loadersIn(node.subgraph, seen) : loaderOf(node) ? [node] : []))
+}
+
 /** A widget of the node by its input's name. */
 export const widgetOf = (node, name) => node.widgets?.find((widget) => widget.name === name)
 

@@ -14,7 +14,7 @@ const NEW = '[role="option"]'
 
 let pressed = null
 
-/** Remembers a loader whose scheme widget is pressed: the menu of the classic rendering does not tell whose it is. */
+/** Remembers a loader whose scheme widget is pressed, until the next press: the menu of the classic rendering does not tell whose it is. */
 export function rememberPress(node) {
   chain(widgetOf(node, "scheme"), "onPointerDown", () => {
     pressed = node
@@ -32,6 +32,10 @@ export function startMarking() {
     if (popup) filtered.observe(popup, { childList: true, subtree: true })
   })
   opened.observe(document.body, { childList: true })
+  const forget = () => {
+    pressed = null
+  }
+  document.addEventListener("pointerdown", forget, { capture: true }) // before a widget hears of it
 }
 
 function mark() {

@@ -1,7 +1,7 @@
 // The pack's routes on ComfyUI's server.
 
 import { api } from "./host.js"
-import { language } from "./text.js"
+import { language, t } from "./text.js"
 
 /** The answer of a server that can't or won't, in its words; with status 0 there was no answer. */
 export class Refusal extends Error {
@@ -38,9 +38,9 @@ async function answerOf(path, request) {
   try {
     answer = await api.fetchApi(path, request)
     body = await answer.json()
-  } catch (problem) {
-    throw new Refusal(problem.message, answer?.status ?? 0)
+  } catch {
+    throw answer ? new Refusal(t("server.failed", { status: answer.status }), answer.status) : new Refusal(t("server.absent"), 0)
   }
-  if (!answer.ok) throw new Refusal(body.error ?? answer.statusText, answer.status)
+  if (!answer.ok) throw new Refusal(body.error ?? t("server.failed", { status: answer.status }), answer.status)
   return body
 }

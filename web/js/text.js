@@ -8,6 +8,7 @@ const listeners = new Set()
 
 let texts = {}
 let known = "en"
+let wanted = known
 
 /** The language that texts are in: "zh" for Chinese of any kind, else "en". */
 export const language = () => known
@@ -24,17 +25,26 @@ export function onLanguage(then) {
   listeners.add(then)
 }
 
-/** Reads the texts of the page's language, now and whenever that changes. */
+/** Reads the texts of the page's language, now and whenever that changes. Where the server gives none they stay what they are, at first their keys. */
 export async function startTexts() {
   onSetting(LOCALE, async (locale) => {
-    await read(locale)
-    listeners.forEach((then) => then())
+    if (await take(locale)) listeners.forEach((then) => then())
   })
-  await read(setting(LOCALE))
+  await take(setting(LOCALE))
 }
 
-async function read(locale) {
-  const wanted = String(locale).startsWith("zh") ? "zh" : "en"
-  const answer = await fetch(new URL(`../texts/${wanted}.json`, import.meta.url))
-  if (answer.ok) [texts, known] = [await answer.json(), wanted]
+/** Takes the texts of a language, unless meanwhile another one is wanted; whether it has. */
+async function take(locale) {
+  const asked = String(locale).startsWith("zh") ? "zh" : "en"
+  wanted = asked
+  const found = (await read(asked)) ?? (await read("en"))
+  if (!found || asked !== wanted) return false
+  ;[texts, known] = [found, asked]
+  return true
 }
+
+/** The texts of a language, or null where the server does not give them. */
+const read = (language) =>
+  fetch(new URL(`../texts/${language}.json`, import.meta.url))
+    .then((answer) => (answer.ok ? answer.json() : null))
+    .catch(() => null)

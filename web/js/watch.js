@@ -1,44 +1,49 @@
 // The loaders in the graph: which there are, and which of them changed what they ask.
 
-import { api, chain, debounced } from "./host.js"
+import { api, app, chain, debounced } from "./host.js"
 import { choiceFor, forgetChoices } from "./choice.js"
-import { loaderOf, questionOf } from "./loaders.js"
+import { loadersIn, questionOf } from "./loaders.js"
 
 const WAIT = 120 // milliseconds in which changes of one moment come together
 
-/** By loader in the graph: what it asked last, and the answer, null until it is there. */
-const loaders = new Map()
-const listeners = new Set()
-const look = debounced(lookAtAll, WAIT)
+/** By loader: what it asked last (a promise of choice.js's), the answer, and why there is none. Both are null until the server has said something. */
+const states = new WeakMap()
+const choiceListeners = new Set()
+const graphListeners = new Set()
 
-/** Calls `then` with a loader and its choice each time that there is a new one. */
+/** Looks at all loaders, once for all calls of a moment. */
+export const look = debounced(lookAtAll, WAIT)
+
+/** Calls `then` with a loader, its choice, and why there is none, each time that the server has said something new. */
 export function onChoice(then) {
-  listeners.add(then)
+  choiceListeners.add(then)
 }
 
-/** The loaders in the graph with their choices, as [node, choice]; a choice is null until the server has answered. */
-export const choices = () => [...loaders].map(([node, { choice }]) => [node, choice])
+/** Calls `then` after each change of the graph. */
+export function onGraph(then) {
+  graphListeners.add(then)
+}
+
+/** The loaders in the graph with what is known of them: [node, choice or null, why there is none or null]. */
+export const choices = () =>
+  loadersIn(app.rootGraph ?? app.graph).map((node) => {
+    const { choice, problem } = stateOf(node)
+    return [node, choice, problem]
+  })
 
 /** The choice of a loader, or null. */
-export const choiceOf = (node) => loaders.get(node)?.choice ?? null
+export const choiceOf = (node) => stateOf(node).choice
 
-/** Keeps an eye on a loader from the time that it comes into the graph until it leaves it. */
+/** Has a loader looked at when it comes into the graph, leaves it, or is changed by the user. */
 export function watch(node) {
-  chain(node, "onAdded", () => {
-    loaders.set(node, { asked: null, choice: null })
-    look()
-  })
-  chain(node, "onRemoved", () => {
-    loaders.delete(node)
-    look()
-  })
+  chain(node, "onAdded", look)
+  chain(node, "onRemoved", look)
   for (const widget of node.widgets ?? []) chain(widget, "callback", look)
 }
 
 /** Asks for every loader anew: files, kernels, settings or the language have changed. */
 export function askAgain() {
   forgetChoices()
-  loaders.forEach((state) => (state.asked = null))
   look()
 }
 
@@ -47,17 +52,23 @@ export function startWatching() {
   api.addEventListener("graphChanged", look)
 }
 
-function lookAtAll() {
-  for (const [node, state] of loaders) if (loaderOf(node) && node.graph) lookAt(node, state)
+function stateOf(node) {
+  if (!states.has(node)) states.set(node, { asked: null, choice: null, problem: null })
+  return states.get(node)
 }
 
-async function lookAt(node, state) {
-  const question = questionOf(node)
-  const asked = JSON.stringify(question)
+function lookAtAll() {
+  choices().forEach(([node]) => lookAt(node))
+  graphListeners.forEach((then) => then())
+}
+
+async function lookAt(node) {
+  const state = stateOf(node)
+  const asked = choiceFor(questionOf(node))
   if (asked === state.asked) return
   state.asked = asked
-  const choice = await choiceFor(question)
-  if (state.asked !== asked || !loaders.has(node)) return // it changed while the server thought
-  state.choice = choice
-  listeners.forEach((then) => then(node, choice))
+  const { choice, problem } = await asked
+  if (state.asked !== asked) return // it changed while the server thought, or is asked anew
+  Object.assign(state, { choice, problem })
+  choiceListeners.forEach((then) => then(node, choice, problem))
 }

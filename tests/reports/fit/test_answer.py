@@ -9,7 +9,7 @@ from lightquant.errors import FitError
 from lightquant.offload.settings import Settings
 from lightquant.reports.fit import Wish, answer, fit
 from lightquant.reports.fit.answer import ALIKE, AT_480P, FROM_PARTS, MEASURED_STEP, NOT_MEASURED, NOT_MOVED, OTHER_CARD
-from lightquant.reports.fit.cards import CARDS, card_of
+from lightquant.reports.fit.cards import CARDS, card_of, card_of_device
 from lightquant.reports.fit.measured import measured
 from lightquant.reports.fit.models import MODELS
 from lightquant.reports.fit.ways import WAYS
@@ -188,6 +188,18 @@ def test_it_is_plain_for_json():
 @pytest.mark.parametrize("name", ["RTX 4090", "rtx4090", "NVIDIA GeForce RTX 4090", "4090"])
 def test_a_card_goes_by_its_usual_names(name):
     assert card_of(name).name == "RTX 4090"
+
+
+@pytest.mark.parametrize(
+    ("name", "card"),
+    [
+        ("NVIDIA GeForce RTX 4090", "RTX 4090"), ("NVIDIA H100 80GB HBM3", "H100"), ("NVIDIA A100-SXM4-80GB", "A100"), ("NVIDIA H200", "H200"),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", None), ("NVIDIA GeForce RTX 4070 SUPER", None), ("NVIDIA H100 PCIe", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_machines_card_is_known_by_its_drivers_name_and_no_other_is_taken_for_it(name, card):
+    found = card_of_device(name)
+    assert (found and found.name) == card
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import { filesOf } from "../loaders.js"
 import { ask } from "../server.js"
 import { size } from "../sizes.js"
 import { onLanguage, t } from "../text.js"
-import { choices, onChoice } from "../watch.js"
+import { choices, onChoice, onGraph } from "../watch.js"
 
 const WAIT = 500
 const FINISHED = ["execution_success", "execution_error", "execution_interrupted"]
@@ -25,6 +25,7 @@ export const refreshMemory = debounced(refresh, WAIT)
 export function startMemory() {
   for (const event of FINISHED) api.addEventListener(event, refreshMemory)
   onChoice(refreshMemory)
+  onGraph(draw)
   onLanguage(draw)
 }
 

@@ -1,6 +1,6 @@
 // What the parts of the panel are made of.
 
-import { button, dropdown, element, offer } from "../dom.js"
+import { button, dropdown, element, labelled, offer } from "../dom.js"
 import { openDialog } from "../dialog.js"
 import { optionsOf } from "../definitions.js"
 import { t } from "../text.js"
@@ -14,19 +14,27 @@ const COMPONENTS = {
 
 const SEARCHING = "find it" // the loaders' own first entry, which is no file
 
+/** What gives what `make` does, made once: a part's controls and what it shows outlive the panel, which is built anew in another language. */
+export function once(make) {
+  let made = null
+  return () => (made ??= make())
+}
+
 /** Dropdowns of components and of the chosen one's checkpoints, which `/lightquant` routes take by these names. */
-export function checkpointFields() {
-  const component = dropdown(Object.entries(COMPONENTS).map(([name, { text }]) => [name, t(text)]))
+export function checkpointControls() {
+  const component = dropdown(Object.keys(COMPONENTS))
   const checkpoint = dropdown([])
-  const fill = () => {
-    const chosen = checkpoint.value
-    offer(checkpoint, optionsOf(COMPONENTS[component.value].loader, "checkpoint").filter((name) => name !== SEARCHING))
-    if ([...checkpoint.options].some((option) => option.value === chosen)) checkpoint.value = chosen
-  }
+  const fill = () => offer(checkpoint, optionsOf(COMPONENTS[component.value].loader, "checkpoint").filter((name) => name !== SEARCHING))
   component.addEventListener("change", fill)
   checkpoint.addEventListener("focus", fill) // there may be new files
   fill()
   return { component, checkpoint }
+}
+
+/** Those two with their labels. hint: for the checkpoint's. */
+export function checkpointFields({ component, checkpoint }, hint) {
+  offer(component, Object.entries(COMPONENTS).map(([name, { text }]) => [name, t(text)]))
+  return [labelled(t("panel.component"), component), labelled(t("panel.checkpoint"), checkpoint, hint)]
 }
 
 /**

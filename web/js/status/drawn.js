@@ -2,7 +2,6 @@
 
 import { app } from "../host.js"
 import { STATES } from "../states.js"
-import { t } from "../text.js"
 import { ROWS_A_FILE } from "./lines.js"
 import { pictured } from "./picture.js"
 
@@ -10,7 +9,7 @@ const LINE = 16
 const PAD = 6
 const SIDE = 15 // as ComfyUI's own widgets keep from the node's edges
 const FONT = "12px Inter, Arial, sans-serif"
-const READABLE = 0.6 // pixels of the screen a pixel of the node, below which nobody reads such texts
+const READABLE = 8 / 12 // pixels of the screen a pixel of the node: ComfyUI leaves out its own texts that are smaller than 8 pixels, too
 const ELLIPSIS = "…"
 const MORE = " ⋯"
 
@@ -30,10 +29,10 @@ export function drawnStatus(name, files, open) {
     serialize: false,
     options: { serialize: false },
     computeLayoutSize: () => ({ minHeight: height, maxHeight: height, minWidth: 0 }),
-    show(next) {
+    show(next, hint) {
       lines = next
       version += 1
-      this.tooltip = [...lines.flatMap(({ text, title }) => [text, title]), t("status.clickHint")].filter(Boolean).join("\n")
+      this.tooltip = [...lines.flatMap(({ text, title }) => [text, title]), hint].filter(Boolean).join("\n")
     },
     onPointerDown(pointer, node) {
       pointer.onClick = () => open(node)

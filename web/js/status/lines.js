@@ -9,11 +9,13 @@ import { t } from "../text.js"
 export const ROWS_A_FILE = 3
 
 /**
- * The lines of a choice, or of null while there is none: {text, title: more about it, state: one of STATES or none, rows: how many it may take, isProblem}.
+ * The lines of a choice, or where there is none of the problem that the server has told of:
+ * {text, title: more about it, state: one of STATES or none, rows: how many it may take, isProblem}.
  * A pair's are those of one file below those of the other.
  */
-export function linesOf(choice) {
-  return choice ? filesOf(choice).flatMap((file) => linesOfFile(file, choice.schemes)) : [{ text: t("status.asking") }]
+export function linesOf(choice, problem) {
+  if (choice) return filesOf(choice).flatMap((file) => linesOfFile(file, choice.schemes))
+  return [problem ? { text: problem, rows: 2, isProblem: true } : { text: t("status.asking") }]
 }
 
 function linesOfFile(file, schemes) {

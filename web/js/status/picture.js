@@ -15,10 +15,14 @@ export function pictured(paint) {
     if (now !== last) picture = null
     else if (scale <= LARGEST) picture ??= take(paint, width, height, scale)
     last = now
-    if (picture) return context.drawImage(picture, x, y, picture.width / scale, picture.height / scale)
     context.save()
-    context.translate(x, y)
-    paint(context, width, height)
+    if (picture) {
+      context.imageSmoothingEnabled = false // it has the screen's pixels already
+      context.drawImage(picture, x, y, picture.width / scale, picture.height / scale)
+    } else {
+      context.translate(x, y)
+      paint(context, width, height)
+    }
     context.restore()
   }
 }

@@ -18,11 +18,11 @@ export function addShownStatus(node, name, files, open) {
   const root = element("div", { class: "lightquant-status" }, lines, schemes)
   const widget = node.addDOMWidget(name, "lightquant_shown", root, { serialize: false, ...fixed })
   widget.serialize = false
-  widget.show = (next) => {
+  widget.show = (next, hint) => {
     lines.setAttribute("aria-label", t("status.about"))
     lines.replaceChildren(...next.map(lineOf))
     schemes.textContent = t("status.schemes")
-    schemes.title = t("status.schemesHint")
+    schemes.title = hint
     takePlace(node, root)
   }
   return widget
