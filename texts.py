@@ -35,9 +35,9 @@ _WINDOW = 8
 """So many pieces of a joined text are tried as one, which may hold the separator itself."""
 _MOST_TRIES = 100
 """So many places are tried for a template's literals in a text."""
-_MOST_WORK, _LOOK = 1_000_000, 30
-"""So many characters are looked at for a text, each as often as it is, and a look counts as some more: half a second's work at the most, however
-long the text. Parts that are left by then stay as they are."""
+_MOST_WORK, _LOOK = 4_000_000, 10
+"""So many characters are looked at for a text, and a look counts as some more: a second's work at the most, however long the text, and three times
+what the longest report of ours takes. Parts that are left by then stay as they are."""
 _DEEPEST = 20
 """So many texts are read inside each other; an error that holds a reason that holds an error takes a third of it."""
 _KEPT = 512
@@ -99,9 +99,10 @@ class Catalogue:
 
     def translate(self, text: str) -> str:
         """The text in this language, its lines and columns kept."""
-        lines = list(map(_Reader(self).line, text.split("\n")))
+        reader = _Reader(self)
+        lines = [reader.line(line) for line in text.split("\n")]
         by_line = Reading(sum(line.explains for line in lines), "\n".join(line.said for line in lines))
-        return max(_Reader(self).read(text, self.templates), by_line, key=_explains).said
+        return max(reader.read(text, self.templates), by_line, key=_explains).said
 
 
 class _Reader:
@@ -131,14 +132,15 @@ class _Reader:
 
     def read(self, text: str, among: Sequence[_Template], alone: bool = True) -> Reading:
         """The best reading of a text. among: templates that may be in it; alone: whether it is no part of another, where a single word is a name."""
-        has_time, known = self._has_time_for(text), self._known.get((text, alone))
+        known = self._known.get((text, alone))
         if known is not None:
+            self._work += _LOOK
             return known
         best = Reading(0, text)
         exact = self._catalogue.exact.get(text)
         if exact is not None and (alone or " " in text or exact == text):
             best = Reading(len(text), exact)
-        if self._depth >= _DEEPEST or not has_time:
+        if self._depth >= _DEEPEST or not self._has_time_for(text):
             return best
         self._known[text, alone] = best
         among = [template for template in among if template.may_be_in(text)]
@@ -184,21 +186,22 @@ class _Reader:
             if self._work > _MOST_WORK:
                 return Reading(0, separator.join(pieces))
             ends = range(first + 1, min(first + _WINDOW, len(pieces)) + 1)
-            rests[first] = max(
-                (self._first(pieces[first:end], rests[end], separator, among) for end in ends if end - first < len(pieces)), key=_explains
-            )
+            # The whole is what is being read; the full stop belongs to the first of two.
+            ones = {
+                end: self.read(separator.join(pieces[first:end]) + _stop(separator, rests[end]), among, alone=False)
+                for end in ends
+                if end - first < len(pieces)
+            }
+            end = max(ones, key=lambda end: _explained(ones[end], rests[end]))
+            rests[first] = self._together(ones[end], rests[end], separator)
         return rests[0]
 
-    def _first(self, pieces: Sequence[str], rest: Reading, separator: str, among: Sequence[_Template]) -> Reading:
-        """Some pieces read as one, and the rest behind them."""
-        text = separator.join(pieces)
+    def _together(self, one: Reading, rest: Reading, separator: str) -> Reading:
         if not rest.said:
-            return self.read(text, among, alone=False)
-        stop = separator[0] if separator[0] == "." else ""
-        one = self.read(text + stop, among, alone=False)
+            return one
         if one.explains <= 0 and rest.explains <= 0:
-            return Reading(0, one.said + separator.removeprefix(stop) + rest.said)
-        return Reading(one.explains + rest.explains - _JOIN, _filled(self._catalogue.joins[separator], [one, rest]))
+            return Reading(0, one.said + separator.removeprefix(_stop(separator, rest)) + rest.said)
+        return Reading(_explained(one, rest), _filled(self._catalogue.joins[separator], [one, rest]))
 
 
 @cache
@@ -248,6 +251,18 @@ def _between(text: str, literals: Sequence[str], tries: Iterator[int]) -> Iterat
 
 def _explains(reading: Reading) -> float:
     return reading.explains
+
+
+def _explained(one: Reading, rest: Reading) -> float:
+    """What two joined texts explain."""
+    if not rest.said:
+        return one.explains
+    return one.explains + rest.explains - _JOIN if one.explains > 0 or rest.explains > 0 else 0
+
+
+def _stop(separator: str, rest: Reading) -> str:
+    """The full stop of a separator before the rest, where it has one."""
+    return separator[0] if rest.said and separator[0] == "." else ""
 
 
 def _is_torn(field: str, reading: Reading) -> bool:

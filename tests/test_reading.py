@@ -86,6 +86,16 @@ def test_a_text_that_repeats_our_phrases_takes_bounded_work(monkeypatch):
     assert max(made) < 20_000, made
 
 
+def test_a_long_report_is_read_to_its_end():
+    """Lines of many clauses take the most work; two of them are the most that a report of ours has."""
+    line = (
+        "CLIP: umt5 text encoder, not quantized in this configuration: load it with ComfyUI's own node Load CLIP (type wan); not found: LightQuant "
+        "looked for a umt5 text encoder that is not quantized in /a/{0}/Wan and, in it, in distill_int8, distill_fp8, distill_models, int8, fp8, "
+        "original, and found none; of that kind there is only: int8/{0}-int8.pth, fp8/{0}.pth. Put it there, or name its path in the configuration."
+    )
+    assert left_over("\n".join(line.format(f"model {number}") for number in range(4))) == []
+
+
 def test_a_report_is_read_line_by_line(monkeypatch):
     """Its lines are not taken apart together, in all the ways there are."""
     readings = []
