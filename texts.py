@@ -16,8 +16,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
-from itertools import islice
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 ENGLISH = "en"
@@ -28,15 +27,21 @@ _GAP = re.compile(r"(^- | {2,})")
 """Between the columns of a table, and before an item of a list."""
 _PROSE = re.compile(r"(?:\b[a-z']+ ){5,}[a-z']+\b(?!\.\w)")
 """Words in a row that are no name."""
+_BRACKET = re.compile(r"[()]")
 _SEPARATORS = (", ", "; ", ": ", ". ", " and ", " or ")
 """What any two texts are joined by; the full stop belongs to the first. They say nothing by themselves, and stay where neither text is translated."""
 
 _WINDOW = 8
 """So many pieces of a joined text are tried as one, which may hold the separator itself."""
-_MOST_SPLITS = 50
-"""So many ways to find a template's fields in a text are tried."""
-_MOST_READINGS = 20_000
-"""So many parts of a text are looked at, half a second's work; what is left by then stays as it is."""
+_MOST_TRIES = 100
+"""So many places are tried for a template's literals in a text."""
+_MOST_WORK, _LOOK = 4_000_000, 10
+"""So many characters are looked at for a text, and a look counts as some more: a second's work at the most, however long the text, and three times
+what the longest report of ours takes. Parts that are left by then stay as they are."""
+_DEEPEST = 20
+"""So many texts are read inside each other; an error that holds a reason that holds an error takes a third of it."""
+_KEPT = 512
+"""Texts whose translation is remembered: a page asks, and a job tells, the same again and again."""
 
 _TORN, _JOIN, _UNREAD = 0.5, 0.1, 0.5
 """What a field that ends in the middle of something and a join take from what a reading explains, as of two alike the simpler is right; and each word
@@ -51,27 +56,35 @@ class Reading(NamedTuple):
 
 
 class _Template(NamedTuple):
-    """literals: the English around the fields; foreign: the translation with its {0}, {1}."""
+    """literals: the English around the fields; longest: of them, which most texts lack; foreign: the translation with its {0}, {1}; weight: how much
+    of a text it explains, and punctuation alone explains nothing.
+    """
 
     literals: tuple[str, ...]
+    longest: str
     foreign: str
+    weight: int
 
-    @property
-    def weight(self) -> int:
-        """How much of a text it explains; punctuation alone explains nothing."""
-        return sum(map(len, self.literals)) if any(map(str.isalpha, "".join(self.literals))) else 0
+    @classmethod
+    def of(cls, english: str, foreign: str) -> "_Template":
+        literals = tuple(_FIELD.split(english)[::2])
+        weight = sum(map(len, literals)) if any(map(str.isalpha, "".join(literals))) else 0
+        return cls(literals, max(literals, key=len), foreign, weight)
 
     @property
     def says_something(self) -> bool:
         """Whether a longer text with it in it is worth taking apart: not for a single word, which may be anybody's."""
         return len(self.literals) > 1 or " " in self.literals[0] or self.literals[0] == self.foreign
 
+    def may_be_in(self, text: str) -> bool:
+        return self.longest in text and all(literal in text for literal in self.literals)
+
     def fields_in(self, text: str) -> Iterator[Sequence[str]]:
-        """Each way in which the text may be this template."""
+        """Each way in which the text may be this template, of the first _MOST_TRIES."""
         first, last = self.literals[0], self.literals[-1]
         if len(self.literals) == 1 or len(text) < len(first) + len(last) or not (text.startswith(first) and text.endswith(last)):
             return
-        yield from _between(text[len(first) : len(text) - len(last)], self.literals[1:-1])
+        yield from _between(text[len(first) : len(text) - len(last)], self.literals[1:-1], iter(range(_MOST_TRIES)))
 
 
 class Catalogue:
@@ -81,24 +94,25 @@ class Catalogue:
         self.joins = {separator: messages[join] for separator in _SEPARATORS if (join := f"{{0}}{separator}{{1}}") in messages}
         self.exact = {english: foreign for english, foreign in messages.items() if not _FIELD.search(english)}
         joins = {f"{{0}}{separator}{{1}}" for separator in _SEPARATORS}
-        templates = (_Template(tuple(_FIELD.split(english)[::2]), messages[english]) for english in messages.keys() - joins)
+        templates = (_Template.of(english, messages[english]) for english in messages.keys() - joins)
         self.templates = sorted((each for each in templates if each.says_something), key=lambda each: (-each.weight, each.literals))
 
     def translate(self, text: str) -> str:
         """The text in this language, its lines and columns kept."""
         reader = _Reader(self)
-        whole = reader.read(text, self.templates)
         lines = [reader.line(line) for line in text.split("\n")]
         by_line = Reading(sum(line.explains for line in lines), "\n".join(line.said for line in lines))
-        return max(whole, by_line, key=_explains).said
+        return max(reader.read(text, self.templates), by_line, key=_explains).said
 
 
 class _Reader:
-    """Reads one text, each part of it once."""
+    """Reads one text, each part of it once, until it has done _MOST_WORK."""
 
     def __init__(self, catalogue: Catalogue):
         self._catalogue = catalogue
         self._known: dict[tuple[str, bool], Reading] = {}
+        self._against: dict[str, float] = {}
+        self._work, self._depth = 0, 0
 
     def line(self, line: str) -> Reading:
         """A line, its columns one by one: each begins where it began, unless what is before it has become too wide."""
@@ -119,26 +133,45 @@ class _Reader:
     def read(self, text: str, among: Sequence[_Template], alone: bool = True) -> Reading:
         """The best reading of a text. among: templates that may be in it; alone: whether it is no part of another, where a single word is a name."""
         known = self._known.get((text, alone))
-        if known is not None or len(self._known) >= _MOST_READINGS:
-            return known or Reading(0, text)
-        best = self._known[text, alone] = Reading(0, text)
+        if known is not None:
+            self._work += _LOOK
+            return known
+        best = Reading(0, text)
         exact = self._catalogue.exact.get(text)
         if exact is not None and (alone or " " in text or exact == text):
             best = Reading(len(text), exact)
-        among = [template for template in among if all(literal in text for literal in template.literals)]
+        if self._depth >= _DEEPEST or not self._has_time_for(text):
+            return best
+        self._known[text, alone] = best
+        among = [template for template in among if template.may_be_in(text)]
         if any(template.weight for template in among):
+            self._depth += 1
             best = max((best, *self._by_template(text, among), *self._by_join(text, among)), key=_explains)
+            self._depth -= 1
         self._known[text, alone] = best
         return best
 
+    def _has_time_for(self, text: str) -> bool:
+        """Whether the text can still be looked at, which is counted."""
+        self._work += _LOOK + len(text)
+        return self._work <= _MOST_WORK
+
     def _by_template(self, text: str, among: Sequence[_Template]) -> Iterator[Reading]:
         for template in among:
-            for fields in islice(template.fields_in(text), _MOST_SPLITS):
+            for fields in template.fields_in(text):
+                if not self._has_time_for(text):
+                    return
                 parts = [self.read(field, among, alone=False) for field in fields]
                 explains = sum(part.explains for part in parts)
                 if template.weight or explains > 0:
-                    explains += template.weight - _TORN * sum(map(_is_torn, fields, parts)) - _UNREAD * sum(map(_unread, fields, parts))
+                    explains += template.weight - sum(map(self._speaks_against, fields, parts))
                     yield Reading(explains, _filled(template.foreign, parts))
+
+    def _speaks_against(self, field: str, reading: Reading) -> float:
+        """What a field takes from what its template explains."""
+        if field not in self._against:
+            self._against[field] = _TORN * _is_torn(field, reading) + _UNREAD * _unread(field, reading)
+        return self._against[field]
 
     def _by_join(self, text: str, among: Sequence[_Template]) -> Iterator[Reading]:
         for separator in self._catalogue.joins if "\n" not in text else ():
@@ -150,22 +183,25 @@ class _Reader:
         """What is joined, from its end: of its next pieces, so many are read as one as explain most."""
         rests = [Reading(0, "")] * (len(pieces) + 1)
         for first in reversed(range(len(pieces))):
+            if self._work > _MOST_WORK:
+                return Reading(0, separator.join(pieces))
             ends = range(first + 1, min(first + _WINDOW, len(pieces)) + 1)
-            rests[first] = max(
-                (self._first(pieces[first:end], rests[end], separator, among) for end in ends if end - first < len(pieces)), key=_explains
-            )
+            # The whole is what is being read; the full stop belongs to the first of two.
+            ones = {
+                end: self.read(separator.join(pieces[first:end]) + _stop(separator, rests[end]), among, alone=False)
+                for end in ends
+                if end - first < len(pieces)
+            }
+            end = max(ones, key=lambda end: _explained(ones[end], rests[end]))
+            rests[first] = self._together(ones[end], rests[end], separator)
         return rests[0]
 
-    def _first(self, pieces: Sequence[str], rest: Reading, separator: str, among: Sequence[_Template]) -> Reading:
-        """Some pieces read as one, and the rest behind them."""
-        text = separator.join(pieces)
+    def _together(self, one: Reading, rest: Reading, separator: str) -> Reading:
         if not rest.said:
-            return self.read(text, among, alone=False)
-        stop = separator[0] if separator[0] == "." else ""
-        one = self.read(text + stop, among, alone=False)
+            return one
         if one.explains <= 0 and rest.explains <= 0:
-            return Reading(0, one.said + separator.removeprefix(stop) + rest.said)
-        return Reading(one.explains + rest.explains - _JOIN, _filled(self._catalogue.joins[separator], [one, rest]))
+            return Reading(0, one.said + separator.removeprefix(_stop(separator, rest)) + rest.said)
+        return Reading(_explained(one, rest), _filled(self._catalogue.joins[separator], [one, rest]))
 
 
 @cache
@@ -177,6 +213,7 @@ def catalogue(language: str) -> Catalogue:
         return Catalogue(json.load(file))
 
 
+@lru_cache(_KEPT)
 def translate(text: str, language: str) -> str:
     """A text of the pack's in one of LANGUAGES."""
     return text if language == ENGLISH else catalogue(language).translate(text)
@@ -197,17 +234,17 @@ def language_of(locale: str) -> str:
     return name if name in LANGUAGES else ENGLISH
 
 
-def _between(text: str, literals: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """The fields of a text with literals between them, the first as short as it can be to begin with."""
+def _between(text: str, literals: Sequence[str], tries: Iterator[int]) -> Iterator[tuple[str, ...]]:
+    """The fields of a text with literals between them, the first as short as it can be to begin with; so many as the tries last for."""
     if not literals:
         yield (text,)
         return
     literal = literals[0]
     at = text.find(literal)
-    while at >= 0:
+    while at >= 0 and next(tries, None) is not None:
         # Of two fields side by side, the second is no continuation of the first one's word.
         if literal or not text[at : at + 1].isalnum():
-            for rest in _between(text[at + len(literal) :], literals[1:]):
+            for rest in _between(text[at + len(literal) :], literals[1:], tries):
                 yield (text[:at], *rest)
         at = text.find(literal, at + 1) if at < len(text) else -1
 
@@ -216,13 +253,28 @@ def _explains(reading: Reading) -> float:
     return reading.explains
 
 
+def _explained(one: Reading, rest: Reading) -> float:
+    """What two joined texts explain."""
+    if not rest.said:
+        return one.explains
+    return one.explains + rest.explains - _JOIN if one.explains > 0 or rest.explains > 0 else 0
+
+
+def _stop(separator: str, rest: Reading) -> str:
+    """The full stop of a separator before the rest, where it has one."""
+    return separator[0] if rest.said and separator[0] == "." else ""
+
+
 def _is_torn(field: str, reading: Reading) -> bool:
     """Whether a sentence or a clause ends within it, or a bracket has no other half, as where "model (1).pth" is taken apart."""
     if ". " in field or (reading.explains <= 0 and ("; " in field or ": " in field)):
         return True
-    while field != (field := re.sub(r"\([^()]*\)", "", field)):
-        pass
-    return "(" in field or ")" in field
+    open_brackets = 0
+    for bracket in _BRACKET.findall(field):
+        open_brackets += 1 if bracket == "(" else -1
+        if open_brackets < 0:
+            return True
+    return open_brackets > 0
 
 
 def _unread(field: str, reading: Reading) -> int:

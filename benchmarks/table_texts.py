@@ -10,8 +10,6 @@ TEXTS = {
         "dit": "Wan2.1-T2V-14B, {width}x{height}, {frames} frames, {blocks} blocks, cfg 1, sampler euler, {steps} steps a run; "
         "a step's time is the median of {samples}, the error against bf16 is that of the first prediction (seeds: {seeds}). "
         "Weights: {weights}. They are random, so nothing here says anything about picture quality.",
-        "linears": "The linears of one Wan2.1-14B block at 32760 rows (text: 512 rows), activation quantization included, each the median of "
-        "{samples} calls. Operands are random; the error is against fp32 arithmetic on the same quantized operands.",
         "machine": "{gpu}, driver {driver}, torch {torch}, Triton {triton}, {others}Python {python}, {date}, commit {commit}.",
         "brackets": "In brackets: the figure divided by ComfyUI core's in the same kind of numbers; below 1 is better. "
         "core-fp8 has one scale a tensor, core-int8 one a row.",
@@ -24,7 +22,6 @@ TEXTS = {
             "error of latents",
             "same again",
         ),
-        "linear columns": ("kernel", "block, ms", "speed, bf16 = 1", "largest error"),
         "start": "Wan2.1-T2V-14B from the file (in the page cache) to the end of the first step, 832x480, 81 frames, cfg 1: the median of {starts} "
         "starts, each in a process of its own, the variants taking turns. Host memory: the most anonymous, shared and pinned memory that the process "
         "held, its libraries included.",
@@ -45,7 +42,6 @@ TEXTS = {
         "comma": ", ",
         "yes": "yes",
         "no": "no",
-        "text": ", text",
     },
     "zh": {
         "not measured": "尚未测量。",
@@ -56,8 +52,6 @@ TEXTS = {
         "dit": "Wan2.1-T2V-14B，{width}x{height}，{frames} 帧，{blocks} 个 block，cfg 1，采样器 euler，每次运行 {steps} 步；"
         "每步耗时取 {samples} 个样本的中位数；相对 bf16 的误差是首步预测的误差，取 {seeds} 个种子的平均。"
         "权重：{weights}。权重是随机的，因此这里的数字不说明画质。",
-        "linears": "Wan2.1-14B 一个 block 的全部线性层，32760 行（文本：512 行），包含激活量化，各取 {samples} 次调用的中位数。"
-        "操作数是随机的；误差以相同量化操作数的 fp32 运算为基准。",
         "machine": "{gpu}，驱动 {driver}，torch {torch}，Triton {triton}，{others}Python {python}，{date}，提交 {commit}。",
         "brackets": "括号内：该数值除以 ComfyUI 核心同类格式的数值，小于 1 更好。core-fp8 每个张量一个缩放，core-int8 每行一个缩放。",
         "dit columns": (
@@ -69,7 +63,6 @@ TEXTS = {
             "latent 误差",
             "重复运行一致",
         ),
-        "linear columns": ("内核", "block（毫秒）", "速度（bf16 = 1）", "最大误差"),
         "start": "Wan2.1-T2V-14B 从文件（在页缓存中）到第一步结束，832x480，81 帧，cfg 1：取 {starts} 次启动的中位数，"
         "每次都是新的进程，各变体轮流进行。主机内存：进程持有的匿名、共享和锁定内存之和的最大值，包括它加载的库。",
         "start columns": ("变体", "文件（GiB）", "从文件到第一步（秒）", "主机内存（GiB）"),
@@ -87,6 +80,5 @@ TEXTS = {
         "comma": "，",
         "yes": "是",
         "no": "否",
-        "text": "，文本",
     },
 }

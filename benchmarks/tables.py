@@ -28,6 +28,7 @@ LINEAR_PLOT = "h200_linear.svg"
 CORE = {"lightquant-fp8-torch": "core-fp8", "lightquant-int8-torch": "core-int8"}
 """Variant of the pack -> ComfyUI core's own in the same kind of numbers."""
 
+
 class Kind(NamedTuple):
     """A kind of result file. mark: what its name has in it; render: result, texts -> Markdown."""
 
@@ -75,22 +76,6 @@ def _dit_row(row: dict, rows: dict[str, dict], texts: dict) -> tuple[str, ...]:
         cell("error_of_latents", 4),
         texts["yes"] if row["second_run_identical"] else texts["no"],
     )
-
-
-def linears(result: dict, texts: dict) -> str:
-    """One row a kernel of a benchmarks/linears.py file."""
-    kernels = {name: {row["product"]: row for row in result["rows"] if row["kernel"] == name} for name in result["block_ms"]}
-    products = {row["product"]: row["count"] for row in result["rows"]}
-    name, *more = texts["linear columns"]
-    shapes = [f"{count} × {product.replace(' to ', '→').replace(', text', texts['text'])}" for product, count in products.items()]
-    body = []
-    for kernel, rows in kernels.items():
-        errors = [row["error_against_oracle"] for row in rows.values() if row["error_against_oracle"] is not None]
-        each = [f"{rows[product]['median_ms']:.3f}" for product in products]
-        block = f"{result['block_ms'][kernel]:.2f}", f"{result['times_bf16'][kernel]:.2f}", f"{max(errors):.4f}" if errors else NONE
-        body.append((f"`{kernel}`", *each, *block))
-    settings = texts["linears"].format(samples=len(result["rows"][0]["samples_ms"]))
-    return "\n\n".join((settings, _machine(result, texts), table((name, *shapes, *more), body)))
 
 
 def linear(result: dict, texts: dict) -> str:
@@ -157,7 +142,7 @@ def _missing(result: dict, texts: dict) -> list[str]:
 
 
 KINDS = (
-    Kind("dit_step", dit_step), Kind("dit_schemes", dit_step), Kind("linears", linears), Kind("linear", linear), Kind("exactness", exactness),
+    Kind("dit_step", dit_step), Kind("dit_schemes", dit_step), Kind("linear", linear), Kind("exactness", exactness),
     Kind("start", start),
 )  # fmt: skip
 """The first whose mark fits a name is its kind."""

@@ -1,14 +1,16 @@
 """What a loader with given values would do, for the browser: from headers and what is known, by the loaders' own decisions (deciding.py)."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
+from ..convert.for_comfyui import carried
 from ..convert.names import into_original
 from ..convert.settings import Settings
 from ..convert.source import Source
-from ..errors import KernelError, LightQuantError
+from ..errors import CheckpointError, KernelError, LightQuantError
 from ..formats import FORMATS, mixture
 from ..kernels import best_variant, select
 from ..loaders import Checkpoint
@@ -18,15 +20,16 @@ from ..loaders.foreign import describe_foreign
 from ..loaders.identity import identify
 from ..loaders.outline import outline
 from ..loaders.storage import headers, paths_of, storage_of
+from ..loaders.tokenizer import beside, find_tokenizer
 from ..reports.families import family_of
 from ..reports.notes import notes_on
 from ..schemes import SCHEMES
 from . import quantizing
 from .deciding import compute_dtype, device_of, selections_for, settings_for, uses_of, weight_bytes
-from .folders import check_listed, name_of
+from .folders import check_listed, check_tokenizer_listed, name_of, tokenizer_paths
 from .pair_files import requested_pair
 from .record import kernels_of, why_of
-from .request import SUBSTITUTE, Request, chosen, requested
+from .request import FIND, SUBSTITUTE, Request, chosen, requested
 from .settings import preferred_kernels
 
 _ABOUT = ("file", "format", "format_note", "bytes", "model", "weights_vram", "chosen", "problem")
@@ -49,9 +52,15 @@ class _File(NamedTuple):
     source: Source | None
 
 
-def choice(component: str, checkpoint: str, scheme: str, dtype: str, missing_kernel: str) -> dict:
-    """What a loader of a component would do, as /lightquant/choice answers it."""
-    request, problem = _asked(lambda: requested(component, scheme, _listed(component, checkpoint), dtype, missing_kernel))
+def choice(component: str, checkpoint: str, scheme: str, dtype: str, missing_kernel: str, tokenizer: str = FIND) -> dict:
+    """What a loader of a component would do, as /lightquant/choice answers it. tokenizer: of the T5 loader, its input of that name."""
+
+    def ask() -> Request:
+        if chosen(tokenizer):
+            check_tokenizer_listed(tokenizer)
+        return requested(component, scheme, _listed(component, checkpoint), dtype, missing_kernel, tokenizer)
+
+    request, problem = _asked(ask)
     about, formats = _about(request, problem)
     return {**about, "schemes": _schemes(component, formats, missing_kernel)}
 
@@ -87,7 +96,7 @@ def _about(request: Request | None, problem: str | None) -> tuple[dict[str, obje
         return said, formats
     try:
         said["file"] = name_of(request.component, request.path)
-        stamp = _stamp(request.path)
+        stamp = _stamp(paths_of(request.path))
         file = _file(request.path, request.component, stamp)
         formats = formats if file.source else file.formats
         said.update(file.facts)
@@ -95,15 +104,17 @@ def _about(request: Request | None, problem: str | None) -> tuple[dict[str, obje
         checkpoint = _outline(request.path, request.component, settings, stamp)
         said["weights_vram"] = weight_bytes(checkpoint, compute_dtype(request, checkpoint))
         uses = uses_of(checkpoint, selections_for(request, checkpoint, checking=False))
+        if request.component == "t5":
+            _check_tokenizer(request, settings, stamp)
         said["chosen"] = {"scheme": request.scheme, "kernel": kernels_of(uses), "why": why_of(uses)}
     except (LightQuantError, OSError) as found:
         said["problem"] = str(found)
     return said, formats
 
 
-def _stamp(path: str) -> Stamp:
-    """Changes when a file of the checkpoint does."""
-    return tuple((file, stat.st_size, stat.st_mtime_ns) for file in paths_of(path) if (stat := os.stat(file)))
+def _stamp(files: Iterable[str]) -> Stamp:
+    """Changes when one of the files does."""
+    return tuple((file, stat.st_size, stat.st_mtime_ns) for file in files if (stat := os.stat(file)))
 
 
 @lru_cache(maxsize=64)
@@ -129,6 +140,28 @@ def _outline(path: str, component: str, settings: Settings | None, stamp: Stamp)
     if settings is None:
         return outline(path, component)
     return quantizing.outline(_file(path, component, stamp).source, component, settings)
+
+
+def _check_tokenizer(request: Request, settings: Settings | None, stamp: Stamp) -> None:
+    """Raise CheckpointError where the loader would find no tokenizer."""
+    files = tuple(tokenizer_paths())
+    others = _stamp(filter(os.path.isfile, dict.fromkeys([*filter(None, [request.tokenizer]), *beside(request.path), *files])))
+    problem = _tokenizer_problem(request.path, settings, stamp, request.tokenizer, files, others)
+    if problem:
+        raise CheckpointError(problem)
+
+
+@lru_cache(maxsize=64)
+def _tokenizer_problem(path: str, settings: Settings | None, stamp: Stamp, picked: str | None, files: tuple[str, ...], others: Stamp) -> str | None:
+    """Why the loader finds no tokenizer. others: of all the files that may hold it."""
+    checkpoint = _outline(path, "t5", settings, stamp)
+    if checkpoint.spiece is not None:
+        checkpoint = replace(checkpoint, spiece=carried(path))
+    try:
+        find_tokenizer(checkpoint, picked, files, carried)
+    except CheckpointError as problem:
+        return str(problem)
+    return None
 
 
 def _schemes(component: str, formats: Collection[str], missing_kernel: str) -> list[dict]:

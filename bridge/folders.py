@@ -109,6 +109,12 @@ def spiece_models_for(checkpoint: str) -> list[str]:
     return [*filter(os.path.isfile, beside(checkpoint)), *_spiece_models().values()]
 
 
+def check_tokenizer_listed(name: str) -> None:
+    """As check_listed, for the dropdown of tokenizers."""
+    if name not in tokenizer_names():
+        raise no_such_file("t5", name)
+
+
 def tokenizer_path(name: str) -> str:
     """The path behind a name from tokenizer_names."""
     return _spiece_models().get(name) or full_path("t5", name)

@@ -35,7 +35,7 @@ def add_tokenizer(source: Source, chosen: str | None = None, files: Sequence[str
     embedding = next(source.headers[key] for key in (_WAN_EMBEDDING, _EMBEDDING) if key in source.headers)
     described = Checkpoint(source.path, "t5", {}, {_EMBEDDING: torch.empty(embedding.shape, device="meta")}, {})
     try:
-        found = find_tokenizer(described, chosen, files, _carried)
+        found = find_tokenizer(described, chosen, files, carried)
     except CheckpointError as problem:
         raise ConvertError(
             f"For ComfyUI's own loader the file must carry the tokenizer. {problem} "
@@ -44,7 +44,7 @@ def add_tokenizer(source: Source, chosen: str | None = None, files: Sequence[str
     source.add(SPIECE, found.model)
 
 
-def _carried(path: str) -> torch.Tensor | None:
-    """The tokenizer within a umt5 file."""
+def carried(path: str) -> torch.Tensor | None:
+    """The tokenizer within a umt5 file, or None; nothing else of the file is read."""
     other = Source(path)
     return other.read(SPIECE) if SPIECE in other.headers else None

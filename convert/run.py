@@ -153,9 +153,7 @@ def steps(plan: Plan, progress: Progress) -> Callable[[int], None]:
     return step
 
 
-def _write_file(
-    path: str, outputs: Iterable[Output], tensors_of: TensorsOf, metadata: Mapping[str, str], step: Callable[[int], None]
-) -> None:
+def _write_file(path: str, outputs: Iterable[Output], tensors_of: TensorsOf, metadata: Mapping[str, str], step: Callable[[int], None]) -> None:
     entries = [entry for output in outputs for entry in output.entries]
     with SafetensorsWriter(path, entries, metadata) as writer, Behind() as behind:
 

@@ -1,5 +1,6 @@
 """How a handler is asked and answers: with JSON, errors too, its texts in the language that the query's `lang` names."""
 
+import asyncio
 import functools
 import json
 import logging
@@ -21,22 +22,23 @@ log = logging.getLogger(__name__)
 
 
 def answers(handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """What the handler returns as JSON; what it raises as {"error": ...}."""
+    """What the handler returns as JSON; what it raises as {"error": ...}. Translated in a thread, as ComfyUI stalls while its event loop is busy."""
 
     @functools.wraps(handler)
     async def answer(request: web.Request) -> web.Response:
         say = functools.partial(translate, language=language_of(request.query.get("lang", "")))
+        said = functools.partial(asyncio.to_thread, translate_all, say=say)
         try:
-            return web.json_response(translate_all(await handler(request), say))
+            return web.json_response(await said(await handler(request)))
         except web.HTTPException as refusal:
             if refusal.content_type == JSON:
-                refusal.text = json.dumps(translate_all(json.loads(refusal.text), say))
+                refusal.text = json.dumps(await said(json.loads(refusal.text)))
             raise
         except ASKED_FOR as problem:
-            raise refused(web.HTTPBadRequest, say(str(problem))) from problem
+            raise refused(web.HTTPBadRequest, await said(str(problem))) from problem
         except Exception as problem:  # a page can't show a traceback; the log has it
             log.exception("LightQuant can't answer %s %s", request.method, request.path)
-            raise refused(web.HTTPInternalServerError, say(str(problem)) or type(problem).__name__) from problem
+            raise refused(web.HTTPInternalServerError, await said(str(problem)) or type(problem).__name__) from problem
 
     return answer
 

@@ -14,7 +14,7 @@ from .values import one_of, text
 
 @answers
 async def ask(request: web.Request) -> dict:
-    """From headers and what is known: no tensor is read, no kernel checked. With low_noise it is about the pair's loader."""
+    """From headers and what is known: no weight is read, no kernel checked. With low_noise it is about the pair's loader."""
     from ..bridge.choice import choice, pair_choice
 
     values = request.query
@@ -23,4 +23,4 @@ async def ask(request: web.Request) -> dict:
     more = (scheme, one_of(values, "dtype", (AUTO, *DTYPES), AUTO), one_of(values, "missing_kernel", (SUBSTITUTE, STOP), SUBSTITUTE))
     if "low_noise" in values:
         return await asyncio.to_thread(pair_choice, checkpoint, text(values, "low_noise"), *more)
-    return await asyncio.to_thread(choice, component, checkpoint, *more)
+    return await asyncio.to_thread(choice, component, checkpoint, *more, text(values, "tokenizer", FIND))

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from ..bridge import kernels_here
 from .answers import answers, body_of, refused
+from .values import shortened
 
 
 @answers
@@ -28,4 +29,4 @@ async def make(request: web.Request) -> dict:
 
 
 def _and_not(body: dict) -> str:
-    return f", and not {', '.join(body)}" if body else ""
+    return f", and not {shortened(', '.join(body))}" if body else ""

@@ -1,8 +1,13 @@
-"""Says what the registry would miss: `publishing.py` (Python 3.11 or newer). Ends with 1 if there is anything."""
+"""Says what the registry would miss: `publishing.py` (Python 3.11 or newer). Ends with 1 if there is anything.
+
+With `--since COMMIT` it says whether the version is another than in that commit, as an output of a workflow's step.
+"""
 
 from __future__ import annotations
 
+import argparse
 import re
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +41,14 @@ def version_problems(settings: Mapping, repository: Path) -> list[str]:
     return [f"{file} does not have {text}" for file, text in wanted.items() if text not in (repository / file).read_text(encoding="utf-8")]
 
 
+def is_new(settings: Mapping, commit: str, repository: Path) -> bool:
+    """Whether the version is another than in a commit. It is where there is no such commit, as before a branch's first push, or no file in it."""
+    shown = subprocess.run(["git", "show", f"{commit}:pyproject.toml"], cwd=repository, capture_output=True) if commit else None
+    if shown is None or shown.returncode:
+        return True
+    return tomllib.loads(shown.stdout.decode("utf-8"))["project"]["version"] != settings["project"]["version"]
+
+
 def _value(settings: Mapping, field: str) -> str:
     value: object = settings
     for key in field.split("."):
@@ -44,7 +57,13 @@ def _value(settings: Mapping, field: str) -> str:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--since", metavar="COMMIT", help="say whether the version is another than in this commit, and nothing else")
+    options = parser.parse_args()
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    if options.since is not None:
+        print(f"is_new={str(is_new(settings, options.since, REPOSITORY)).lower()}")
+        return 0
     problems = [*(f"pyproject.toml has no fitting {field}" for field in missing(settings)), *version_problems(settings, REPOSITORY)]
     print("\n".join(problems) or "Ready to be published.")
     return 1 if problems else 0

@@ -1,7 +1,12 @@
 """How an English text is read again: joined, nested, in columns, with values that look like texts."""
 
+import functools
+
 import pytest
 from in_chinese import left_over
+from lightquant import texts
+from lightquant.reports.fit import Wish, fit
+from lightquant.reports.fit.text import to_text
 from lightquant.texts import Catalogue, language_of, translate, translate_all
 
 MADE_UP = Catalogue(
@@ -56,6 +61,56 @@ def test_a_long_list_of_names_takes_no_time():
 
 def test_a_long_list_of_texts_is_translated_to_its_end():
     assert MADE_UP.translate("; ".join(["it is empty"] * 500)) == "；".join(["它是空的"] * 500)
+
+
+NESTED = "Q can't load {}: it is empty. Take another."
+PHRASE = "it needs sm_89 and newer, this GPU is sm_86 (older GPUs have no fp8 products); faster ones can't run here: "
+
+
+@pytest.mark.parametrize("text", [functools.reduce(lambda inner, _: NESTED.format(inner), range(400), "x"), "(" * 20_000, "a, " * 10_000])
+def test_whatever_the_text_it_is_read_without_an_error(text):
+    said = MADE_UP.translate(text)
+    assert said.count("it is empty") + said.count("它是空的") == text.count("it is empty")
+
+
+def test_a_text_that_repeats_our_phrases_takes_bounded_work(monkeypatch):
+    """As many readings are put together for a text five times as long, which is more than an answer of ours needs."""
+    readings = []
+    filled = texts._filled
+    monkeypatch.setattr(texts, "_filled", lambda *what: readings.append(what) or filled(*what))
+    made = []
+    for length in (8_000, 40_000):
+        texts.catalogue("zh").translate((PHRASE * 400)[:length])
+        made.append(len(readings))
+        readings.clear()
+    assert max(made) < 20_000, made
+
+
+def test_a_long_report_is_read_to_its_end():
+    """Lines of many clauses take the most work; two of them are the most that a report of ours has."""
+    line = (
+        "CLIP: umt5 text encoder, not quantized in this configuration: load it with ComfyUI's own node Load CLIP (type wan); not found: LightQuant "
+        "looked for a umt5 text encoder that is not quantized in /a/{0}/Wan and, in it, in distill_int8, distill_fp8, distill_models, int8, fp8, "
+        "original, and found none; of that kind there is only: int8/{0}-int8.pth, fp8/{0}.pth. Put it there, or name its path in the configuration."
+    )
+    assert left_over("\n".join(line.format(f"model {number}") for number in range(4))) == []
+
+
+def test_a_report_is_read_line_by_line(monkeypatch):
+    """Its lines are not taken apart together, in all the ways there are."""
+    readings = []
+    filled = texts._filled
+    monkeypatch.setattr(texts, "_filled", lambda *what: readings.append(what) or filled(*what))
+    report = to_text(fit(Wish(24.0, 32.0)))
+    assert left_over(report) == []
+    texts.catalogue("zh").translate(report)
+    assert len(readings) < 4_000
+
+
+def test_a_text_is_translated_once(monkeypatch):
+    translate("it needs sm_89 and newer, this GPU is sm_85", "zh")
+    monkeypatch.setattr(Catalogue, "translate", None)
+    assert translate("it needs sm_89 and newer, this GPU is sm_85", "zh").startswith("它需要 sm_89")
 
 
 def test_english_stays_english():

@@ -1,10 +1,12 @@
 """What the routes answer a Chinese page, whose requests name its language."""
 
 import re
+import threading
 
 import pytest
 import small_models
 from in_chinese import CHINESE
+from lightquant.routes import answers
 from page_jobs import DIT
 
 ZH = {"lang": "zh-CN"}
@@ -49,3 +51,36 @@ def test_what_fits_a_card_is_told_in_chinese_and_its_names_stay(ask):
     assert all(CHINESE.search(note) for note in answer["notes"])
     best = answer["options"][0]
     assert (best["scheme"], best["way"], best["title"], best["speed"]) == ("int8-vllm", "dynamic", "ComfyUI 的动态显存", "由实测的各部分估计")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "request_"),
+    [
+        ("GET", "fit", {"params": {**ZH, "vram": "8"}}),
+        ("GET", "fit", {"params": {**ZH, "vram": "much"}}),
+        ("GET", "fit", {"params": {**ZH, "vram": "-1"}}),
+        ("POST", "jobs", {"params": ZH, "json": []}),
+    ],
+)
+def test_comfyuis_event_loop_does_not_wait_for_a_translation(ask, monkeypatch, method, path, request_):
+    translate, loops = answers.translate, []
+    monkeypatch.setattr(answers, "translate", lambda *text, **language: loops.append(threading.current_thread()) or translate(*text, **language))
+    ask(method, path, **request_)
+    assert loops
+    assert threading.current_thread() not in loops
+
+
+@pytest.mark.parametrize(("path", "name"), [("choice", "component"), ("fit", "vram")])
+def test_what_was_sent_is_not_said_again_at_length(ask, path, name):
+    sent = "it needs sm_89 and newer, this GPU is sm_86 (older GPUs have no fp8 products); " * 60
+    status, answer = ask("GET", path, params={**ZH, name: sent})
+    assert status == 400
+    assert len(answer["error"]) < 300
+    assert "..." in answer["error"]
+    assert CHINESE.search(answer["error"])
+
+
+def test_names_that_a_route_does_not_take_are_not_said_again_at_length(ask):
+    for path in ("inspect", "kernels"):
+        status, answer = ask("POST", path, params=ZH, json={f"name {number}": 1 for number in range(500)})
+        assert (status, len(answer["error"]) < 300) == (400, True)

@@ -84,7 +84,7 @@ def outcome(load):
 def loaded(component: str, values: dict) -> tuple[object, str | None]:
     """The record of what the loader loads, or what it refuses."""
     more = {"tokenizer": "find it"} if component == "t5" else {}
-    model, refused = outcome(lambda: LOADERS[component].execute(**values, dtype="auto", **more).args[0])
+    model, refused = outcome(lambda: LOADERS[component].execute(**{**more, **values}, dtype="auto").args[0])
     return model and record_of(model if component == "dit" else model.patcher), refused
 
 
@@ -180,6 +180,49 @@ def test_a_file_that_changes_is_looked_at_again(only_these, ask, files, floats):
             assert ask("GET", "choice", params={"component": "dit", "checkpoint": path.name})[1]["format"] == name
     finally:
         path.unlink()
+
+
+T5 = {"scheme": "auto", "checkpoint": "t5_fp8.pth", "missing_kernel": "substitute"}
+
+
+def test_without_a_tokenizer_it_is_the_problem_that_loading_has(only_these, ask, files, spiece, floats):
+    """Each place that the loader looks for one in: as it comes and goes the answer follows, for a file that a scheme quantizes as well."""
+    folder = files / "text_encoders"
+    inside = {**small_models.quantized(floats["t5"], "t5", "fp8-channel"), "spiece_model": torch.frombuffer(bytearray(spiece), dtype=torch.uint8)}
+
+    def same(values: dict, says: str | None) -> None:
+        folder_paths.filename_list_cache.clear()
+        _, choice = ask("GET", "choice", params={"component": "t5", **values})
+        compare(choice, *loaded("t5", values))
+        assert (choice["problem"] is None) if says is None else (says in choice["problem"])
+        comfy.model_management.unload_all_models()
+
+    report(CPU)
+    (folder / "spiece.model").unlink()
+    try:
+        for values in (T5, {**T5, "checkpoint": "t5_float.pth", "scheme": "fp8-torch"}):
+            same(values, "LightQuant found no tokenizer for")
+        (folder / "google" / "umt5-xxl").mkdir(parents=True)
+        beside = folder / "google" / "umt5-xxl" / "spiece.model"
+        beside.write_bytes(b"no tokenizer")
+        same(T5, "it is no sentencepiece model")
+        beside.write_bytes(spiece)
+        same(T5, None)
+        same({**T5, "tokenizer": os.path.join("google", "umt5-xxl", "spiece.model")}, None)
+        beside.unlink()
+        same(T5, "LightQuant found no tokenizer for")
+        small_models.save(inside, folder / "carries_one.safetensors")
+        for values in (T5, {**T5, "tokenizer": "carries_one.safetensors"}, {**T5, "checkpoint": "carries_one.safetensors"}):
+            same(values, None)
+    finally:
+        (folder / "carries_one.safetensors").unlink(missing_ok=True)
+        (folder / "spiece.model").write_bytes(spiece)
+
+
+def test_a_tokenizer_that_no_dropdown_has_is_not_looked_at(only_these, ask, files):
+    for name in ("../secret.model", "/etc/passwd", "t5_fp8.pth"):
+        _, choice = ask("GET", "choice", params={"component": "t5", **T5, "tokenizer": name})
+        assert (choice["file"], choice["problem"].startswith("LightQuant found no such file as")) == (None, True)
 
 
 def test_a_pair_is_one_request(only_these, ask, files, floats):

@@ -146,5 +146,34 @@ def test_icon_and_banner_are_of_the_registrys_sizes():
 
 def test_the_publish_workflow_checks_before_it_publishes():
     text = (REPOSITORY / ".github" / "workflows" / "publish.yml").read_text(encoding="utf-8")
-    assert text.index("scripts/publishing.py") < text.index("publish-node-action")
+    assert text.index("run: python scripts/publishing.py\n") < text.index("publish-node-action")
     assert "secrets.REGISTRY_ACCESS_TOKEN" in text
+
+
+def test_the_publish_workflow_publishes_a_new_version_alone(tmp_path):
+    import publishing
+
+    def commit(version: str) -> str:
+        (tmp_path / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\n# {os.urandom(4).hex()}', encoding="utf-8")
+        for command in (["add", "."], ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qm", "x"]):
+            subprocess.run(["git", *command], cwd=tmp_path, check=True)
+        return subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
+
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    (tmp_path / "other").touch()
+    first, second = commit("0.1.0"), commit("0.2.0")
+    now = {"project": {"version": "0.2.0"}}
+    assert [publishing.is_new(now, before, tmp_path) for before in (first, second, "", "0" * 40)] == [True, False, True, True]
+
+    text = (REPOSITORY / ".github" / "workflows" / "publish.yml").read_text(encoding="utf-8")
+    assert 'publishing.py --since "$BEFORE"' in text
+    assert text.index("is_new == 'true'") < text.index("publish-node-action")
+    said = subprocess.run([sys.executable, str(REPOSITORY / "scripts" / "publishing.py"), "--since", "HEAD"], capture_output=True, text=True)
+    assert said.stdout in ("is_new=true\n", "is_new=false\n")
+
+
+def test_every_action_is_fixed():
+    """GitHub's own by version, another's by commit: it is given the publisher's key."""
+    used = re.findall(r"uses: (\S+)@(\S+)", (REPOSITORY / ".github" / "workflows" / "publish.yml").read_text(encoding="utf-8"))
+    assert used
+    assert all(re.fullmatch(r"v\d+" if action.startswith("actions/") else r"[0-9a-f]{40}", at) for action, at in used)

@@ -29,7 +29,10 @@ export function questionOf(node) {
   const { component, checkpoints } = loaderOf(node)
   const question = { component }
   for (const [input, name] of Object.entries(checkpoints)) question[name] = widgetOf(node, input).value
-  for (const input of ["scheme", "dtype", "missing_kernel"]) question[input] = widgetOf(node, input).value
+  for (const input of ["scheme", "dtype", "missing_kernel", "tokenizer"]) {
+    const widget = widgetOf(node, input) // the T5 loader alone has the last
+    if (widget) question[input] = widget.value
+  }
   return question
 }
 
