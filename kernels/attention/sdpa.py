@@ -49,7 +49,7 @@ _BACKENDS = {
     "cudnn": _Backend(_cudnn, torch.backends.cuda.can_use_cudnn_attention),
     "flash": _Backend(_flash, torch.backends.cuda.can_use_flash_attention),
     "efficient": _Backend(_efficient, torch.backends.cuda.can_use_efficient_attention),
-    "flash on CPU": _Backend(_flash_on_cpu, None),
+    "flash-for-cpu": _Backend(_flash_on_cpu, None),
 }
 """By the name that ours have."""
 
@@ -121,7 +121,7 @@ class Flash(_SDPA):
 class FlashOnCPU(_SDPA):
     """What torch calls flash on a CPU is a tiled attention of its own."""
 
-    name, backend, variant = "sdpa-flash", "flash on CPU", "torch's SDPA by its tiled attention for CPUs"
+    name, backend, variant = "sdpa-flash", "flash-for-cpu", "torch's SDPA by its tiled attention for CPUs"
     takes_mask, dtypes = True, (torch.float32, *HALVES)
 
     def runs_on(self, device: torch.device) -> Verdict:

@@ -205,9 +205,9 @@ def test_no_other_thread_is_told_which_backend_to_take(monkeypatch):
     """ComfyUI computes on several GPUs in a thread each, and what torch allows is one for all of them."""
     flags = [getattr(torch.backends.cuda, f"{name}_sdp_enabled") for name in ("flash", "mem_efficient", "math", "cudnn")]
     during = []
-    backend = sdpa._BACKENDS["flash on CPU"]
+    backend = sdpa._BACKENDS["flash-for-cpu"]
     watched = backend._replace(attend=lambda *given: during.extend(flag() for flag in flags) or backend.attend(*given))
-    monkeypatch.setitem(sdpa._BACKENDS, "flash on CPU", watched)
+    monkeypatch.setitem(sdpa._BACKENDS, "flash-for-cpu", watched)
     sdpa.FlashOnCPU().attend(checks.made(SMALL[0], torch.bfloat16, CPU))
     assert during == [True] * 4
 
