@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import dit_schemes
 import dit_step
+import host
 import pytest
 import random_wan
 from lightquant.formats import FORMATS
@@ -19,6 +20,7 @@ def test_every_scheme_is_measured_once_under_its_format_after_bf16():
     assert next(iter(groups)) == dit_schemes.BF16
     assert sorted(name for format_name in FORMATS for name in groups[format_name]) == sorted(SCHEMES)
     assert dit_schemes.grouped(["int8-torch"]) == {"bf16": ["bf16"], "int8-channel": ["int8-torch"]}
+    assert list(dit_schemes.grouped(["int8-torch", "core-int8", "core-fp8+sdpa-cudnn"])) == ["bf16", "core-fp8", "core-int8", "int8-channel"]
     assert dit_schemes.grouped(["int8-torch+fuse", "bf16+sdpa-cudnn"]) == {"bf16": ["bf16", "bf16+sdpa-cudnn"], "int8-channel": ["int8-torch+fuse"]}
 
 
@@ -53,9 +55,10 @@ def ran(tmp_path, monkeypatch):
             out.write_text(json.dumps(result), encoding="utf-8")
             return SimpleNamespace(returncode=-11 if format_name == dies else 0)
 
+        fixed = "--comfyui", "x", "--out", str(out), "--folder", str(tmp_path / "files"), "--commit", "0123456"
         monkeypatch.setattr(subprocess, "run", process)
         monkeypatch.setattr(dit_schemes.time, "perf_counter", clock)
-        monkeypatch.setattr(sys, "argv", ["dit_schemes.py", "--comfyui", "x", "--out", str(out), "--folder", str(tmp_path / "files"), *given])
+        monkeypatch.setattr(sys, "argv", ["dit_schemes.py", *fixed, *given])
         dit_schemes.main()
         return json.loads(out.read_text(encoding="utf-8")), began
 
@@ -77,7 +80,7 @@ def test_out_of_time_the_rest_is_listed(ran):
 
 
 def test_the_folder_is_emptied_before_and_gone_after(ran, tmp_path):
-    left = Path(tmp_path, "files", dit_schemes.FOLDER, "old.safetensors")
+    left = Path(tmp_path, "files", host.FOLDER, "old.safetensors")
     left.parent.mkdir(parents=True)
     left.write_bytes(b"old")
     beside = Path(tmp_path, "files", "mine")
