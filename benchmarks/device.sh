@@ -4,24 +4,27 @@
 # Every call carries [".gpu"], which benchmarks/carry.py made; what a call has unpacked is there for the next, which must follow within 30 s or the
 # machine is given back. Results are written after each thing measured, and --seconds ends a script in time; what is left out then is listed.
 #
-# The calls for a whole set of results take 30 minutes of device time; each begins with
+# The calls for a whole set of results take 30 minutes of device time, the last with what is left of it; each begins with
 #   export PYTHONUNBUFFERED=1; d="bash benchmarks/device.sh python3"; c="--commit COMMIT"; f="$c --comfyui /tmp/ComfyUI"; w="$f --attention auto"
 # COMMIT being the one that is measured:
-#   1. 420 s, whether all of it works, then what is measured without the whole model (COMFY_KITCHEN for int8 attention, see below):
-#      $d benchmarks/dit_schemes.py $w --blocks 2 --latent 5 16 16 --schemes core-fp8,fp8-torch+fuse,bf16+compile --profile bf16 --out $OUT/small.json;
-#      COMFY_KITCHEN=0.2.40 $d benchmarks/attention.py $c --seconds 120 --out $OUT/h200_attention.json \
+#   1. 450 s. Whether all of it works and checks the kernels, in 130 s: look at small.json. Then what is measured without the whole model:
+#      $d benchmarks/dit_schemes.py $w --blocks 2 --latent 5 16 16 --schemes fp8-torch+fuse --profile bf16 --out $OUT/small.json;
+#      COMFY_KITCHEN=0.2.40 $d benchmarks/attention.py $c --seconds 90 --out $OUT/h200_attention.json \
 #          --require flash-attention-3=vLLM,sdpa-cudnn,sdpa-flash,sdpa-efficient,int8-kitchen;
-#      $d benchmarks/fused.py $c --out $OUT/h200_fused.json; $d benchmarks/encoders.py $f --seconds 150 --out $OUT/h200_encoders.json
-#   2. 600 s, every scheme: $d benchmarks/dit_schemes.py $w --seconds 570 --out $OUT/h200_dit_schemes.json --profile bf16,core-fp8,fp8-torch+fuse \
-#          --schemes core-fp8,core-int8,fp8-torch+fuse,int8-vllm+fuse,fp8-torch,int8-vllm,... (all of schemes.py that run)
-#   3. 400 s: $d benchmarks/dit_schemes.py $w --latent 21 90 160 --steps 3 --seconds 230 --schemes fp8-torch+fuse --out $OUT/h200_dit_schemes_720p.json;
-#      $d benchmarks/lora.py $w --ways "without; beside; comfyui's bypass; baked" --seconds 160 --out $OUT/h200_lora.json
-#   4. 450 s: $d benchmarks/offload.py $w --steps 3 --seconds 320 --out $OUT/h200_offload.json --ways "fp8 resident; fp8 phases, from disk, chunks;
-#          fp8 blocks, pinned; fp8 blocks, from disk; fp8 dynamic VRAM alone; fp8 --lowvram; int4 resident; int4 phases, pinned, chunks";
-#      $d benchmarks/offload.py $w --stress --seconds 130 --ways "fp8 blocks, pinned" --out $OUT/h200_offload_stress.json
-# Others, each 300 to 600 s: $d benchmarks/linear.py $c --seconds 430 --out $OUT/h200_linear.json; benchmarks/exactness.py $c --seconds 240;
-#   KERNELS=none and benchmarks/start.py $f --seconds 400; benchmarks/convert.py $c --folder /tmp/convert --device cuda --formats fp8-channel;
-#   KERNELS=none bash benchmarks/device.sh python3 -m pytest -q -m gpu tests/kernels tests/formats tests/bridge tests/reports
+#      $d benchmarks/fused.py $c --out $OUT/h200_fused.json; $d benchmarks/encoders.py $f --seconds 130 --out $OUT/h200_encoders.json
+#   2. 560 s. Every scheme that runs, SCHEMES being the rest of them, with commas:
+#      $d benchmarks/dit_schemes.py $w --seconds 540 --out $OUT/h200_dit_schemes.json --profile bf16,core-fp8,fp8-torch+fuse \
+#          --schemes core-fp8,core-int8,fp8-torch+fuse,int8-vllm+fuse,SCHEMES
+#   3. 350 s. 1280x720, and LoRA:
+#      $d benchmarks/dit_schemes.py $w --latent 21 90 160 --steps 3 --seconds 210 --schemes fp8-torch+fuse \
+#          --out $OUT/h200_dit_schemes_720p.json;
+#      $d benchmarks/lora.py $w --ways "without; beside; comfyui's bypass; baked" --seconds 140 --out $OUT/h200_lora.json
+#   4. 330 s. Offloading, in the order of WAYS where the time is short:
+#      $d benchmarks/offload.py $w --steps 3 --seconds 320 --out $OUT/h200_offload.json --ways "fp8 resident; fp8 phases, from disk, chunks; WAYS"
+# Others, each a call of 300 to 600 s: $d benchmarks/linear.py $c --seconds 430; $d benchmarks/exactness.py $c --seconds 240;
+#   $d benchmarks/offload.py $w --stress --seconds 250 --ways "fp8 blocks, pinned"; KERNELS=none $d benchmarks/start.py $f --seconds 400;
+#   $d benchmarks/convert.py $c --folder /tmp/convert --device cuda --formats fp8-channel;
+#   $d benchmarks/dit_schemes.py $w --blocks 8 --schemes bf16+compile,fp8-torch,fp8-torch+compile; KERNELS=none $d -m pytest -q -m gpu tests/kernels
 # Then, here: the files into benchmarks/results, python3 benchmarks/plots.py, python3 benchmarks/tables.py.
 #
 # KERNELS=none leaves the kernel packages out: for the tests, whose every test with a fresh cache would check all of them again for over a minute, and

@@ -41,6 +41,19 @@ def test_what_is_added_to_a_variant_is_on_its_model(models):
     assert pipeline.sample(dit_step.with_added(dit_step.with_added(model, "share"), "compile"), *[pipeline.conditioning(1)] * 2).isfinite().all()
 
 
+def test_the_bf16_model_can_be_loaded_again_and_again(floats):
+    """ComfyUI takes the tensors out of what it loads, and TorchCompileModel has it load a second one."""
+    import pipeline
+
+    tensors = dict(floats["dit"])
+    first = dit_step.from_memory(tensors)
+    factory, given = first.cached_patcher_init
+    second = factory(*given, disable_dynamic=True)
+    assert tensors.keys() == floats["dit"].keys()
+    latents = [pipeline.sample(model, *[pipeline.conditioning(1)] * 2) for model in (first, dit_step.from_memory(tensors), second)]
+    assert all(each.equal(latents[0]) for each in latents)
+
+
 @pytest.fixture
 def ran(tmp_path, monkeypatch):
     """Runs the script with processes that add a row, or die if their format is named; returns the result and the formats that began."""
