@@ -21,7 +21,8 @@ def start_comfyui(folder: str, device: str = "cuda", dynamic: bool = True) -> No
 
     Its main.py also has torch take cudaMallocAsync, which this does not: `allocator` in a result's environment says so.
     """
-    sys.path[:0] = [folder, str(REPOSITORY / "scripts")]  # small models stand in for large ones on the CPU
+    sys.path.insert(0, folder)
+    sys.path.append(str(REPOSITORY / "scripts"))  # for small models, which stand in for large ones on the CPU
     if device == "cpu" or not dynamic:
         from comfy.cli_args import args
 
