@@ -12,9 +12,9 @@
 #      COMFY_KITCHEN=0.2.40 $d benchmarks/attention.py $c --seconds 90 --out $OUT/h200_attention.json \
 #          --require flash-attention-3=vLLM,sdpa-cudnn,sdpa-flash,sdpa-efficient,int8-kitchen;
 #      $d benchmarks/fused.py $c --out $OUT/h200_fused.json; $d benchmarks/encoders.py $f --seconds 130 --out $OUT/h200_encoders.json
-#   2. 560 s. Every scheme that runs, SCHEMES being the rest of them, with commas:
+#   2. 560 s. Every scheme that runs, in the order of worth, SCHEMES being the rest of them, with commas:
 #      $d benchmarks/dit_schemes.py $w --seconds 540 --out $OUT/h200_dit_schemes.json --profile bf16,core-fp8,fp8-torch+fuse \
-#          --schemes core-fp8,core-int8,fp8-torch+fuse,int8-vllm+fuse,SCHEMES
+#          --schemes core-fp8,fp8-torch+fuse,fp8-torch,core-int8,int8-vllm+fuse,int8-vllm,int4-g128-marlin,fp8-b128-deepgemm,SCHEMES
 #   3. 350 s. 1280x720, and LoRA:
 #      $d benchmarks/dit_schemes.py $w --latent 21 90 160 --steps 3 --seconds 210 --schemes fp8-torch+fuse \
 #          --out $OUT/h200_dit_schemes_720p.json;

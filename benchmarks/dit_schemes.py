@@ -44,7 +44,7 @@ def parse() -> argparse.Namespace:
 
 
 def grouped(schemes: list[str] | None) -> dict[str, list[str]]:
-    """Storage -> what to measure of it: bf16 first, core's own next, then the formats with few schemes, which are measured nowhere else.
+    """Storage -> what to measure of it: bf16 first, then as they are named; by themselves the formats with few schemes first, measured nowhere else.
 
     SystemExit for a name that there is none of.
     """
@@ -57,7 +57,9 @@ def grouped(schemes: list[str] | None) -> dict[str, list[str]]:
         if base not in known or not set(added) <= set(words):
             raise SystemExit(f"{name} can not be measured: there are {', '.join(known)}, with {', '.join(words)} behind a +")
     storage_of = {name: SCHEMES[base].format if (base := base_of(name)) in SCHEMES else base for name in [BF16, *wanted]}
-    storages = sorted(set(storage_of.values()), key=lambda storage: (storage != BF16, storage not in CORE, storage.endswith("-channel"), storage))
+    storages = list(dict.fromkeys(storage_of.values()))
+    if schemes is None:
+        storages.sort(key=lambda storage: (storage != BF16, storage.endswith("-channel"), storage))
     return {storage: [name for name, of_it in storage_of.items() if of_it == storage] for storage in storages}
 
 
