@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import arguments
 import host
 
 LOADERS = 50
@@ -140,7 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--comfyui", type=lambda text: Path(text).resolve(), required=True)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--commit", default="")
+    parser.add_argument("--commit", type=arguments.commit, default="")
     parser.add_argument("--rounds", type=int, default=16)
     options = parser.parse_args()
     sys.path += [str(options.comfyui), *(str(host.REPOSITORY / folder) for folder in ("scripts", "tests"))]

@@ -1,27 +1,30 @@
 #!/usr/bin/env bash
 # Run a command on a GPU machine without a registry, with the pack and all that came along importable: bash benchmarks/device.sh COMMAND...
 #
-# What benchmarks/carry.py made is too large for one call, so it comes in two, in either order; what a call has unpacked is there for the next, which
-# must follow within 30 s or the machine is given back:
-#   carry [".gpu"]       the kernel packages, enough for linear.py and exactness.py
-#   carry [".gpu-host"]  ComfyUI and its packages, for the others
+# Every call carries [".gpu"], which benchmarks/carry.py made; what a call has unpacked is there for the next, which must follow within 30 s or the
+# machine is given back. Results are written after each thing measured, and --seconds ends a script in time; what is left out then is listed.
 #
-# The calls for the kernels' results, COMMIT being the one that is measured and REQUIRE the kernels without which a call ends at once:
-#   fp8-vllm,int8-vllm,fp8-sgl,int8-sgl,int8-torchao,int4-g128-marlin=vLLM,fp8-b128-deepgemm,fp8-b128-torch=block-wise,fp8-torch=row-wise,
-#   fp8-triton=TMA,int8-triton=TMA,int4-g128-triton,int4-g128-a8-triton,int8-kitchen
-#   0. carry [".gpu"], 300 s: d="bash benchmarks/device.sh python3"; $d benchmarks/linear.py --small --require REQUIRE --out $OUT/small.json &&
-#      $d benchmarks/exactness.py --require REQUIRE --commit COMMIT --seconds 240 --out $OUT/h200_exactness.json
-#   1. carry [".gpu"], 600 s:
-#      bash benchmarks/device.sh python3 benchmarks/linear.py --require REQUIRE --commit COMMIT --seconds 430 --out $OUT/h200_linear.json
-#      (340 s of it were seen to be needed, 80 s for the checks; call 0 took 100 s behind it)
-#   1b. carry [".gpu"], 300 s: COMFY_KITCHEN=0.2.40 bash benchmarks/device.sh python3 benchmarks/attention.py \
-#      --require flash-attention-3=vLLM,sdpa-cudnn,sdpa-flash,sdpa-efficient,int8-kitchen --commit COMMIT --seconds 240 --out $OUT/h200_attention.json
-#   2. carry [".gpu-host"], 600 s, within 30 s of the last, whose kernel packages it needs:
-#      bash benchmarks/device.sh python3 benchmarks/dit_schemes.py --comfyui /tmp/ComfyUI --commit COMMIT --seconds 560 \
-#          --out $OUT/h200_dit_schemes.json
-#   3. carry [".gpu-host"], 600 s, once or twice, KERNELS=none where the host memory is to be without the kernel packages:
-#      bash benchmarks/device.sh python3 benchmarks/offload.py --comfyui /tmp/ComfyUI --commit COMMIT --seconds 570 --out $OUT/h200_offload.json
-#      and the same with --stress --out $OUT/h200_offload_stress.json; what is left out for want of time is listed, and --ways "A; B" runs it alone
+# The calls for a whole set of results take 30 minutes of device time, the last with what is left of it; each begins with
+#   export PYTHONUNBUFFERED=1; d="bash benchmarks/device.sh python3"; c="--commit COMMIT"; f="$c --comfyui /tmp/ComfyUI"; w="$f --attention auto"
+# COMMIT being the one that is measured:
+#   1. 450 s. Whether all of it works and checks the kernels, in 130 s: look at small.json. Then what is measured without the whole model:
+#      $d benchmarks/dit_schemes.py $w --blocks 2 --latent 5 16 16 --schemes fp8-torch+fuse --profile bf16 --out $OUT/small.json;
+#      COMFY_KITCHEN=0.2.40 $d benchmarks/attention.py $c --seconds 90 --out $OUT/h200_attention.json \
+#          --require flash-attention-3=vLLM,sdpa-cudnn,sdpa-flash,sdpa-efficient,int8-kitchen;
+#      $d benchmarks/fused.py $c --out $OUT/h200_fused.json; $d benchmarks/encoders.py $f --seconds 130 --out $OUT/h200_encoders.json
+#   2. 560 s. Every scheme that runs, in the order of worth, SCHEMES being the rest of them, with commas:
+#      $d benchmarks/dit_schemes.py $w --seconds 540 --out $OUT/h200_dit_schemes.json --profile bf16,core-fp8,fp8-torch+fuse \
+#          --schemes core-fp8,fp8-torch+fuse,fp8-torch,core-int8,int8-vllm+fuse,int8-vllm,int4-g128-marlin,fp8-b128-deepgemm,SCHEMES
+#   3. 350 s. 1280x720, and LoRA:
+#      $d benchmarks/dit_schemes.py $w --latent 21 90 160 --steps 3 --seconds 210 --schemes fp8-torch+fuse \
+#          --out $OUT/h200_dit_schemes_720p.json;
+#      $d benchmarks/lora.py $w --ways "without; beside; comfyui's bypass; baked" --seconds 140 --out $OUT/h200_lora.json
+#   4. 330 s. Offloading, in the order of WAYS where the time is short:
+#      $d benchmarks/offload.py $w --steps 3 --seconds 320 --out $OUT/h200_offload.json --ways "fp8 resident; fp8 phases, from disk, chunks; WAYS"
+# Others, each a call of 300 to 600 s: $d benchmarks/linear.py $c --seconds 430; $d benchmarks/exactness.py $c --seconds 240;
+#   $d benchmarks/offload.py $w --stress --seconds 250 --ways "fp8 blocks, pinned"; KERNELS=none $d benchmarks/start.py $f --seconds 400;
+#   $d benchmarks/convert.py $c --folder /tmp/convert --device cuda --formats fp8-channel;
+#   $d benchmarks/dit_schemes.py $w --blocks 8 --schemes bf16+compile,fp8-torch,fp8-torch+compile; KERNELS=none $d -m pytest -q -m gpu tests/kernels
 # Then, here: the files into benchmarks/results, python3 benchmarks/plots.py, python3 benchmarks/tables.py.
 #
 # KERNELS=none leaves the kernel packages out: for the tests, whose every test with a fresh cache would check all of them again for over a minute, and
@@ -49,12 +52,12 @@ installed() {
 mkdir -p "$root/k" "$root/pack"
 ln -sfn "$PWD" "$root/pack/lightquant"
 
-if [ ! -d "$root/site" ] && [ -d .gpu-host/wheels ]; then
+if [ ! -d "$root/site" ] && [ -d .gpu/wheels ]; then
     rm -rf "$root/site.part"
-    python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$root/site.part" .gpu-host/wheels/*.whl
+    python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$root/site.part" .gpu/wheels/*.whl
     mv "$root/site.part" "$root/site"
 fi
-unpacked "$root/comfyui" .gpu-host/comfyui.tar.xz
+unpacked "$root/comfyui" .gpu/comfyui.tar.xz
 if [ -d "$root/comfyui" ]; then ln -sfn "$root/comfyui/ComfyUI" "$root/ComfyUI"; fi
 
 unpacked "$root/k/kitchen" .gpu/ck.tar.xz
@@ -82,5 +85,5 @@ if [ -n "${COMFY_KITCHEN:-}" ] && [ ! -d "$bundle/ck/comfy_kitchen-$COMFY_KITCHE
     exit 1
 fi
 if [ "${KERNELS:-}" = none ]; then site=; fi
-export PYTHONPATH=${site:+$site:}$kitchen:$root/site:$root/pack COMFYUI_PATH=$root/ComfyUI
+export PYTHONPATH=${site:+$site:}$kitchen:$root/site:$root/pack:$PWD/benchmarks/stubs COMFYUI_PATH=$root/ComfyUI
 exec "$@"

@@ -66,12 +66,12 @@ def commits(results: Path) -> dict[str, str]:
 
 
 def steps(results: Path) -> dict[str, dict[str, float]]:
-    """bf16 and each scheme whose whole steps were measured: seconds, peak VRAM, and the first prediction's error against bf16."""
+    """bf16 and each scheme whose whole steps were measured, nothing added: seconds, peak VRAM, and the first prediction's error against bf16."""
     found = {}
     for name in STEPS:
         for row in (read(name, results) or {"rows": []})["rows"]:
             scheme = row["variant"].removeprefix("lightquant-")
-            if not scheme.startswith("core-"):
+            if not scheme.startswith("core-") and "+" not in scheme:
                 found[scheme] = {"step_s": row["median_step_s"], "peak_gib": row["peak_gib"], "error": row["mean_error"]}
     return found
 

@@ -13,7 +13,7 @@ from lightquant.reports.fit import Fit, Wish, fit
 from lightquant.reports.fit.answer import Option
 from lightquant.reports.fit.cards import CARDS
 from lightquant.reports.fit.models import MODELS
-from tables import NONE, table
+from table_parts import NONE, table
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = {"docs/fit.md": "en", "docs/fit.zh.md": "zh"}

@@ -2,8 +2,8 @@
 
     python benchmarks/fused.py --out benchmarks/results/NAME.json
 
-For each step and coding: milliseconds both ways in the same rounds, the bytes that must be moved, and the error against fp32 arithmetic. `a block`
-adds them up as often as a block has them.
+For each step, coding and way: milliseconds, both ways in the same rounds, the bytes that must be moved, and the error against fp32 arithmetic.
+`a block` adds them up as often as a block has them. On a GPU it ends at once where the Triton kernels do not work.
 """
 
 import statistics
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import host
 import torch
 import torch.nn.functional as F
-from lightquant.kernels.fused_rows import Norm, add_norm, gelu, norm, rms_rope
+from lightquant.kernels.fused_rows import Norm, add_norm, gelu, norm, rms_rope, triton_fused
 from lightquant.kernels.quantize import quantize
 from lightquant.kernels.reference import relative_error
 from lightquant.kernels.rows import GROUP, Coding, Rows, floats
@@ -23,6 +23,9 @@ from timing import times_ms
 HEADS, SIZE = 40, 128
 WIDTH, INNER, EPS = HEADS * SIZE, 13824, 1e-6
 CODINGS = {"fp8": Coding(torch.float8_e4m3fn), "int8": Coding(torch.int8), "fp8 groups": Coding(torch.float8_e4m3fn, GROUP), "bf16": None}
+
+SEPARATE, FUSED = "separate", "fused"
+"""The ways."""
 
 Made = Rows | torch.Tensor
 
@@ -81,33 +84,45 @@ def as_floats(made: Made) -> torch.Tensor:
 
 
 def measure(rows: int, name: str, device: torch.device, target_ms: float) -> list[dict]:
-    """A row of the result for each step in a coding."""
+    """A row of the result for each step in a coding, each way."""
     found = []
     for step_name, step in steps(rows, CODINGS[name], device).items():
-        exact, ways = step.exact(), {"separate": step.separate, "fused": step.fused}
+        exact, ways = step.exact(), {SEPARATE: step.separate, FUSED: step.fused}
         errors = {way: relative_error(as_floats(call()), exact) for way, call in ways.items()}
         del exact
-        times = times_ms({way: lambda turn, call=call: call() for way, call in ways.items()}, device, target_ms)
-        medians = {way: statistics.median(each) for way, each in times.items()}
-        found.append(
-            {"step": step_name, "coding": name, "rows": rows, "a_block": step.a_block, "moved_bytes": rows * step.moved, "errors": errors,
-             "ms": times, "median_ms": medians, "gb_a_second": rows * step.moved / medians["fused"] / 1e6}
-        )  # fmt: skip
-        print({"step": step_name, "coding": name, **{way: round(ms, 3) for way, ms in medians.items()}, **errors}, flush=True)
+        for way, times in times_ms({way: lambda turn, call=call: call() for way, call in ways.items()}, device, target_ms).items():
+            median = statistics.median(times)
+            found.append(
+                {"step": step_name, "coding": name, "way": way, "rows": rows, "a_block": step.a_block, "moved_bytes": rows * step.moved,
+                 "error": errors[way], "samples_ms": times, "median_ms": median, "gb_a_second": rows * step.moved / median / 1e6}
+            )  # fmt: skip
+            print(host.shown(found[-1]), flush=True)
     return found
+
+
+def block_ms(rows: list[dict]) -> dict[str, dict[str, float]]:
+    """Coding -> way -> milliseconds of all that a block has of these steps."""
+    sums = {row["coding"]: dict.fromkeys((SEPARATE, FUSED), 0.0) for row in rows}
+    for row in rows:
+        sums[row["coding"]][row["way"]] += row["a_block"] * row["median_ms"]
+    return sums
 
 
 def main() -> None:
     options = parser(__doc__, "unused: it takes half a minute", "few rows, for a machine without a GPU").parse_args()
-    rows = 64 if options.small else 32760
-    result = {"what": "the steps between the products of a Wan 14B block", "rows": [], "environment": host.environment(options.commit)}
+    rows, runs_triton = 64 if options.small else 32760, options.device.type == "cuda" and triton_fused(options.device) is not None
+    if options.device.type == "cuda" and not runs_triton:
+        raise SystemExit("The Triton kernels of the fused steps do not work here (the log says why), so there is nothing to compare.")
+    result = {
+        "what": "the steps between the products of a Wan 14B block", "fused_by": "triton" if runs_triton else "torch", "block_ms": {}, "rows": [],
+        "environment": host.environment(options.commit),
+    }  # fmt: skip
     for name in CODINGS:
         result["rows"] += measure(rows, name, options.device, 5 if options.small else 60)
+        result["block_ms"] = block_ms(result["rows"])
         host.write(options.out, result)
-    for name in CODINGS:
-        of_it = [row for row in result["rows"] if row["coding"] == name]
-        sums = {way: sum(row["a_block"] * row["median_ms"][way] for row in of_it) for way in ("separate", "fused")}
-        print(f"a block, {name}: {sums['separate']:.2f} ms step by step, {sums['fused']:.2f} ms in one pass each", flush=True)
+    for name, sums in result["block_ms"].items():
+        print(f"a block, {name}: {sums[SEPARATE]:.2f} ms step by step, {sums[FUSED]:.2f} ms in one pass each", flush=True)
 
 
 if __name__ == "__main__":

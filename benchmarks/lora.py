@@ -4,19 +4,21 @@
 
 One process, one quantized model. For each way: seconds a step (every raw sample) and their ratio to those without a LoRA, the driver's peak VRAM, and
 the relative error of the first prediction against bf16 with the same LoRA beside it, where nothing is rounded but to bf16. `without` is compared with
-bf16 without a LoRA, and measured again at the end, as a GPU's clock drifts. With --small it runs on a CPU with a small model, to show that it works.
+bf16 without a LoRA, and measured again at the end, as a GPU's clock drifts. The result is written after each way.
+
+How much host memory ComfyUI may pin is fixed when it starts, so on a machine whose memory grows with its use, run another script first.
 """
 
 import argparse
-import gc
 import itertools
-import os
+import shutil
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import arguments
+import children
 import dit_step
 import host
 
@@ -27,49 +29,14 @@ ENOUGH_S = 40
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--comfyui", required=True)
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--commit", default="")
-    parser.add_argument("--folder", default="/tmp/lightquant-bench", help="where the model's file of 14 GB and the LoRA's are made")
+    parser = arguments.whole_steps(__doc__, steps=4)
+    arguments.attention(parser)
     parser.add_argument("--scheme", default="fp8-torch")
     parser.add_argument("--weights", default="gaussian", choices=["gaussian", "heavy"])
     parser.add_argument("--rank", type=int, default=64)
     parser.add_argument("--size", type=float, default=0.05, help="norm of the rows that the LoRA adds, where the weights' are 1 in the mean")
-    parser.add_argument("--ways", type=lambda names: names.split(","), default=[*WAYS], help=f"of {', '.join(WAYS)}, with commas")
-    parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--blocks", type=int, default=40)
-    parser.add_argument("--latent", type=int, nargs=3, default=[21, 60, 104], metavar=("T", "H", "W"))
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="end about then; what is left out is listed")
-    parser.add_argument("--small", action="store_true", help="a small model on the CPU: its figures mean nothing")
-    options = parser.parse_args()
-    if options.small:
-        options.latent, options.rank, options.blocks = [2, 8, 8], 8, 2
-    return options
-
-
-def start(options: argparse.Namespace) -> host.VRAM | None:
-    """ComfyUI in this process: as its server would start it, or for --small on the CPU."""
-    if not options.small:
-        host.start_comfyui(options.comfyui)
-        return host.VRAM()
-    sys.path[:0] = [options.comfyui, str(host.REPOSITORY / "scripts")]
-    from comfy.cli_args import args
-
-    args.cpu = True
-    return None
-
-
-def tensors_of(storage: str, options: argparse.Namespace) -> dict:
-    """The model in a storage of random_wan's, or the small one."""
-    if not options.small:
-        import random_wan
-
-        return random_wan.model(storage, options.weights == "heavy", options.blocks)
-    import small_models
-
-    floats = small_models.dit(blocks=options.blocks)
-    return floats if storage == "bf16" else small_models.quantized(floats, "dit", storage)
+    parser.add_argument("--ways", type=arguments.names(WAYS), default=[*WAYS], help=f"of {'; '.join(WAYS)}, with semicolons")
+    return parser.parse_args()
 
 
 def make_lora(options: argparse.Namespace, shapes: dict[str, tuple[int, ...]], path: Path) -> None:
@@ -124,7 +91,7 @@ WAYS: dict[str, tuple[Callable, bool]] = {
 """Name -> how the LoRA comes to the model, and whether all weights are streamed for it, as ComfyUI does it without dynamic VRAM."""
 
 
-def measure(way: str, load: Callable, path: str, reference: dict, vram: host.VRAM | None, options: argparse.Namespace) -> dict:
+def measure(way: str, load: Callable, path: str, reference: dict, vram: host.VRAM, options: argparse.Namespace) -> dict:
     """One row. load(streamed): the MODEL."""
     import comfy.model_management as management
     from lightquant.kernels.reference import relative_error
@@ -137,36 +104,21 @@ def measure(way: str, load: Callable, path: str, reference: dict, vram: host.VRA
         begun = time.perf_counter()
         model = add(load(streamed), path)
         add_s = time.perf_counter() - begun
-        if vram:
-            vram.restart()
+        vram.restart()
         _, prediction, ended = dit_step.sample(model, dit_step.TIMED_SEED, options.steps, options, options.weights == "heavy")
     finally:
         management.vram_state = state
     step_s = [later - earlier for earlier, later in itertools.pairwise(ended)]
     error = relative_error(prediction, reference["bf16" if way.startswith(WITHOUT) else "bf16 with the LoRA"])
     return {
-        "way": way, "streamed": streamed, "add_s": add_s, "step_s": step_s, "median_step_s": statistics.median(step_s),
-        "peak_gib": vram.peak_gib() if vram else None, "error": error,
+        "way": way, "streamed": streamed, "add_s": add_s, "step_s": step_s, "median_step_s": statistics.median(step_s), "peak_gib": vram.peak_gib(),
+        "error": error,
     }  # fmt: skip
-
-
-def free() -> None:
-    """Give back what the last way held."""
-    import comfy.model_management
-
-    comfy.model_management.unload_all_models()
-    gc.collect()
-    comfy.model_management.soft_empty_cache()
 
 
 def references(path: str, tensors: dict, options: argparse.Namespace) -> dict:
     """The first predictions of the float model, without the LoRA and with it."""
-    import comfy.sd
-    import torch
-
-    dtype = torch.float32 if options.small else torch.bfloat16
-    model = comfy.sd.load_diffusion_model_state_dict(tensors, model_options={"dtype": dtype})
-    made = {}
+    model, made = dit_step.from_memory(tensors), {}
     for name, each in (("bf16", model), ("bf16 with the LoRA", bypass(model, path))):
         made[name] = dit_step.sample(each, dit_step.TIMED_SEED, 1, options, options.weights == "heavy")[1]
     return made
@@ -178,44 +130,51 @@ def loader(file: Path, options: argparse.Namespace) -> Callable:
 
     from lightquant.bridge.load import Request, load
 
-    request = Request("dit", str(file), scheme=options.scheme, dtype="fp32" if options.small else "bf16", may_substitute=False)
-    return cache(lambda streamed: load(request, disable_dynamic=streamed).model)
+    request = Request("dit", str(file), scheme=options.scheme, dtype="bf16", may_substitute=False)
+    return cache(lambda streamed: dit_step.with_added(load(request, disable_dynamic=streamed).model, options.attention))
+
+
+def prepared(file: Path, lora: Path, options: argparse.Namespace) -> dict:
+    """Write the quantized model and the LoRA; returns the references."""
+    import random_wan
+    from lightquant.schemes import SCHEMES
+
+    heavy = options.weights == "heavy"
+    tensors = random_wan.model("bf16", heavy, options.blocks)
+    make_lora(options, {key: tuple(tensor.shape) for key, tensor in tensors.items()}, lora)
+    reference = references(str(lora), tensors, options)
+    tensors.clear()
+    host.free()
+    random_wan.save(random_wan.model(SCHEMES[options.scheme].format, heavy, options.blocks), file, options.blocks)
+    return reference
 
 
 def run(options: argparse.Namespace, result: dict) -> None:
     """Measure every way; the result is written after each, so that a run that is stopped keeps what was done."""
-    begun, vram = time.perf_counter(), start(options)
-    import random_wan
+    begun = time.perf_counter()
+    host.start_comfyui(options.comfyui, options.device)
     import torch
-    from lightquant.schemes import SCHEMES
-    from safetensors.torch import save_file
 
+    folder, vram = host.fresh(options.folder), host.VRAM()
+    file, lora = folder / "model.safetensors", folder / "lora.safetensors"
     result["environment"] = host.environment(options.commit)
-    folder = Path(options.folder)
-    file, lora = folder / "lora-model.safetensors", folder / "lora.safetensors"
     try:
         with torch.inference_mode():
-            tensors = tensors_of("bf16", options)
-            make_lora(options, {key: tuple(tensor.shape) for key, tensor in tensors.items()}, lora)
-            reference = references(str(lora), tensors, options)
-            tensors.clear()
-            free()
-            save_file(tensors_of(SCHEMES[options.scheme].format, options), file)
-            if not options.small:
-                random_wan.note_depth(folder, options.blocks)
-            load = loader(file, options)
+            reference, load = prepared(file, lora, options), loader(file, options)
             for way in options.ways:
                 if time.perf_counter() - begun > options.seconds - ENOUGH_S:
                     result["left_out"].append(way)
                     continue
-                free()
-                result["rows"].append(measure(way, load, str(lora), reference, vram, options))
+                host.free()
+                try:
+                    result["rows"].append(measure(way, load, str(lora), reference, vram, options))
+                except Exception as problem:  # the next way may do better
+                    result["failed"][way] = f"{type(problem).__name__}: {problem}"
                 host.write(options.out, result)
                 print(f"{time.perf_counter() - begun:4.0f} s: {way}", flush=True)
     finally:
-        file.unlink(missing_ok=True)
-        lora.unlink(missing_ok=True)
-    host.write(options.out, result)
+        shutil.rmtree(folder)
+        host.write(options.out, result)
 
 
 def table(rows: list[dict]) -> str:
@@ -224,24 +183,20 @@ def table(rows: list[dict]) -> str:
     lines = [f"{'way':20} {'s/step':>8} {'ratio':>6} {'peak, GiB':>9} {'error':>8}"]
     for row in rows:
         ratio = f"{row['median_step_s'] / without[row['streamed']]:.3f}" if row["streamed"] in without else "–"
-        peak = "–" if row["peak_gib"] is None else f"{row['peak_gib']:.2f}"
-        lines.append(f"{row['way']:20} {row['median_step_s']:8.3f} {ratio:>6} {peak:>9} {row['error']:8.5f}")
+        lines.append(f"{row['way']:20} {row['median_step_s']:8.3f} {ratio:>6} {row['peak_gib']:9.2f} {row['error']:8.5f}")
     return "\n".join(lines)
 
 
 def main() -> None:
     options = parse()
-    Path(options.folder).mkdir(parents=True, exist_ok=True)
     result = {
-        "what": "Wan2.1-T2V-14B, random weights, cfg 1, a random LoRA on all linears" if not options.small else "a small model on the CPU",
-        "options": {**vars(options), "seconds": str(options.seconds)}, "environment": {}, "left_out": [], "rows": [],
+        "what": "Wan2.1-T2V-14B, random weights, cfg 1, a random LoRA on all linears" if options.device == "cuda" else "a small model on the CPU",
+        "options": {**vars(options), "seconds": str(options.seconds)}, "environment": {}, "left_out": [], "failed": {}, "rows": [],
     }  # fmt: skip
     run(options, result)
     print(table(result["rows"]))
-    if result["left_out"]:
-        print("left out for want of time:", ", ".join(result["left_out"]))
-    sys.stdout.flush()
-    os._exit(0)  # at a regular exit comfy-aimdo's thread was seen to abort the process, after everything was done
+    print(*(f"{key} {result[key]}" for key in ("left_out", "failed")), sep="\n")
+    children.end()
 
 
 if __name__ == "__main__":

@@ -12,23 +12,25 @@ model, to see that the script works; its figures mean nothing. The result is wri
 import argparse
 import contextlib
 import itertools
-import json
-import os
 import shutil
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+import arguments
+import children
 import host
 from offload_variants import LIMITS, RESIDENT, WAYS, Way
 
-FOLDER = "lightquant-offload"
-"""Made in the given folder, and emptied."""
-
-ENOUGH_S = 40
+ENOUGH_S = 60
 """A way takes about so long; none begins when less is left."""
+
+STARTS_S = 40
+"""What a process needs beside its runs, so that those of --stress end before it is killed."""
+
+SMALL_LATENT = [5, 30, 52]
+"""Of --stress, which is about memory and sameness: a step takes as long as its weights are on their way."""
 
 INPUTS = {"granularity": "block", "vram": 0.0, "keep": 0.0, "pinned": True, "pinned_limit": 0.0, "from_disk": False, "chunk_rows": 0}
 """The node's defaults."""
@@ -37,22 +39,17 @@ STRESSED = "blocks, pinned", "blocks, from disk", "dynamic VRAM, node"
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--comfyui", required=True)
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--commit", default="")
-    parser.add_argument("--folder", default="/tmp/lightquant-bench", help="where the files of up to 15 GB are made, one at a time")
-    parser.add_argument("--ways", type=lambda names: [name.strip() for name in names.split(";")], help=f"with semicolons: {'; '.join(WAYS)}")
+    parser = arguments.whole_steps(__doc__, steps=4)
+    parser.set_defaults(latent=None)
+    arguments.attention(parser)
+    parser.add_argument("--ways", type=arguments.names(WAYS), help=f"with semicolons: {'; '.join(WAYS)}")
     parser.add_argument("--limit", type=float, help=f"GiB of VRAM that are left free; by format if left out: {LIMITS}")
-    parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--blocks", type=int, default=40)
-    parser.add_argument("--latent", type=int, nargs=3, default=[21, 60, 104], metavar=("T", "H", "W"))
-    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--stress", action="store_true")
     parser.add_argument("--runs", type=int, default=50, help="of --stress")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="end about then; what is left out is listed")
     parser.add_argument("--child", nargs=2, metavar=("make|measure|stress", "NAME"), help="do one thing in this process (used by the script itself)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.latent = options.latent or (SMALL_LATENT if options.stress else arguments.WAN_480P)
+    return options
 
 
 def wanted(options: argparse.Namespace) -> dict[str, list[str]]:
@@ -65,49 +62,37 @@ def wanted(options: argparse.Namespace) -> dict[str, list[str]]:
 
 def start(way: Way, options: argparse.Namespace) -> None:
     """ComfyUI in this process, in the way's memory mode."""
-    if way.dynamic:
-        host.start_comfyui(options.comfyui)
-        return
-    sys.path.insert(0, options.comfyui)
-    from comfy.cli_args import args
+    host.start_comfyui(options.comfyui, options.device, way.dynamic)
+    if way.arguments:
+        from comfy.cli_args import args
 
-    args.cpu = options.device == "cpu"
-    for name in way.arguments:
-        setattr(args, name, True)
+        for name in way.arguments:
+            setattr(args, name, True)
 
 
 def file_of(format_name: str, options: argparse.Namespace) -> Path:
-    return Path(options.folder, FOLDER, f"{format_name}.safetensors")
+    return Path(options.folder, host.FOLDER, f"{format_name}.safetensors")
 
 
 def make(format_name: str, options: argparse.Namespace) -> None:
-    """Write the format's file: on the GPU the 14B model, on the CPU a small one."""
+    """Write the format's file."""
     start(Way(), options)
+    import random_wan
     import torch
 
-    sys.path.append(str(host.REPOSITORY / "scripts"))
-    path = file_of(format_name, options)
     with torch.inference_mode():
-        if options.device == "cpu":
-            import small_models
-
-            small_models.save(small_models.quantized(small_models.dit(blocks=options.blocks), "dit", format_name), path)
-        else:
-            import random_wan
-            from safetensors.torch import save_file
-
-            save_file(random_wan.model(format_name, heavy=False, blocks=options.blocks), path)
-            random_wan.note_depth(path.parent, options.blocks)
+        random_wan.save(random_wan.model(format_name, heavy=False, blocks=options.blocks), file_of(format_name, options), options.blocks)
 
 
 def open_model(way: Way, options: argparse.Namespace, said: list[str]):
     """The MODEL of a way, loaded as the graph loads it."""
+    import dit_step
     from lightquant.bridge import clones
     from lightquant.bridge.load import Request, load
     from lightquant.offload.apply import offload
     from lightquant.offload.settings import Settings
 
-    model = load(Request("dit", str(file_of(way.format, options)), dtype="bf16" if options.device == "cuda" else "auto")).model
+    model = dit_step.with_added(load(Request("dit", str(file_of(way.format, options)), dtype="bf16")).model, options.attention)
     if way.node is None:
         return model
     clone, chosen = clones.clone_of(model), {**INPUTS, **way.node}
@@ -119,19 +104,22 @@ def open_model(way: Way, options: argparse.Namespace, said: list[str]):
 
 
 class Memory:
-    """VRAM and host memory of this process, from here on; on the CPU there is no VRAM."""
+    """VRAM and host memory of this process, from here on."""
 
-    def __init__(self, device: str):
+    def __init__(self):
         from start import HostMemory
 
-        self.vram = host.VRAM() if device == "cuda" else None
-        self.host = HostMemory()
+        self.vram, self.host = host.VRAM(), HostMemory()
 
     def now(self) -> dict[str, float]:
-        return {"vram_gib": self.vram.now_gib() if self.vram else 0.0, "host_gib": self.host.now()}
+        return {"vram_gib": self.vram.now_gib(), "host_gib": self.host.now()}
 
     def peaks(self) -> dict[str, float]:
-        return {"peak_gib": self.vram.peak_gib() if self.vram else 0.0, "host_idle_gib": self.host.idle, "host_peak_gib": self.host.peak}
+        return {"peak_gib": self.vram.peak_gib(), "host_idle_gib": self.host.idle, "host_peak_gib": self.host.peak}
+
+    def stop(self) -> None:
+        self.vram.stop()
+        self.host.stop()
 
 
 @contextlib.contextmanager
@@ -148,7 +136,11 @@ def limited(way: Way, options: argparse.Namespace):
             torch.empty(1, device="cuda")
             if way.held:
                 stack.enter_context(held_down_to(options.limit or LIMITS[way.format]))
-        yield Memory(options.device)
+        memory = Memory()
+        try:
+            yield memory
+        finally:
+            memory.stop()
 
 
 def measure(label: str, options: argparse.Namespace) -> dict:
@@ -192,20 +184,6 @@ def stress(label: str, options: argparse.Namespace) -> dict:
 CHILDREN = {"make": make, "measure": measure, "stress": stress}
 
 
-def child(what: str, name: str, options: argparse.Namespace, seconds: float) -> dict | str:
-    """What a process of its own gives, or how it ended."""
-    part = Path(options.folder, FOLDER, "row.json")
-    part.unlink(missing_ok=True)
-    command = [sys.executable, *sys.argv, "--out", str(part), "--child", what, name]
-    try:
-        ended = subprocess.run(command, check=False, timeout=None if seconds == float("inf") else seconds).returncode
-    except subprocess.TimeoutExpired:
-        return f"stopped after {seconds:.0f} s"
-    if ended:
-        return f"its process ended with {ended}"
-    return json.loads(part.read_text(encoding="utf-8")) if part.exists() else {}
-
-
 def main() -> None:
     options = parse()
     if options.child:
@@ -213,31 +191,31 @@ def main() -> None:
         row = CHILDREN[what](name, options)
         if row is not None:
             host.write(options.out, row)
-        sys.stdout.flush()
-        os._exit(0)  # at a regular exit comfy-aimdo's thread was seen to abort the process, after everything was done
-    begun = time.perf_counter()
-    folder = Path(options.folder, FOLDER)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+        children.end()
+    begun, folder = time.perf_counter(), host.fresh(options.folder)
+    part = folder / "row.json"
     what = "stress" if options.stress else "measure"
     result = {
         "what": "Wan2.1-T2V-14B, random weights, cfg 1, VRAM held down" if options.device == "cuda" else "a small model, to try the script",
         "options": {**vars(options), "seconds": str(options.seconds)}, "environment": {}, "left_out": [], "failed": {}, "rows": [],
     }  # fmt: skip
+
+    def left() -> float:
+        return options.seconds - (time.perf_counter() - begun)
+
     for format_name, labels in wanted(options).items():
-        made = child("make", format_name, options, options.seconds)
+        made = children.run(part, "make", format_name, seconds=left()) if left() > ENOUGH_S else "there was no time for it"
         for label in labels:
-            left = options.seconds - (time.perf_counter() - begun)
-            if isinstance(made, str) or left < ENOUGH_S:
+            if isinstance(made, str) or left() < ENOUGH_S:
                 result["left_out"].append(label)
                 continue
-            row = child(what, label, options, left)
+            row = children.run(part, what, label, more=["--seconds", str(left() - STARTS_S)], seconds=left())
             if isinstance(row, str):
                 result["failed"][label] = row
             else:
                 result["environment"] = row.pop("environment") | {"command": " ".join(sys.argv)}
                 result["rows"].append(row)
-                print(label, {key: round(value, 4) for key, value in row.items() if isinstance(value, float)}, flush=True)
+                print(host.shown(row), flush=True)
             host.write(options.out, result)
         file_of(format_name, options).unlink(missing_ok=True)
     host.write(options.out, result)

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+import arguments
 import torch
 from lightquant.kernels import VARIANTS, Kernel, check_all
 from lightquant.kernels.attention import AttentionKernel
@@ -13,11 +14,8 @@ AnyKernel = TypeVar("AnyKernel", Kernel, AttentionKernel)
 
 def parser(description: str, seconds: str, small: str) -> argparse.ArgumentParser:
     """The options of the scripts that go through the kernels. seconds, small: what these two do in the one at hand."""
-    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--out", required=True)
-    made.add_argument("--commit", default="")
+    made = arguments.parser(description, seconds)
     made.add_argument("--device", default="cuda:0", type=torch.device)
-    made.add_argument("--seconds", default=float("inf"), type=float, help=seconds)
     made.add_argument("--require", default="", help="end at once unless these schemes run: NAME or NAME=WORD of its variant, with commas")
     made.add_argument("--small", action="store_true", help=small)
     return made

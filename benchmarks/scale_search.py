@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+import arguments
 import host
 import torch
 from lightquant.formats import ABSMAX, FORMATS, MSE, Format
@@ -27,7 +28,7 @@ SEED = 0
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--commit", default="")
+    parser.add_argument("--commit", type=arguments.commit, default="")
     parser.add_argument("--device", default="cpu", type=torch.device)
     parser.add_argument("--outputs", default=1280, type=int, help="rows of each weight; a row's scales do not depend on how many there are")
     parser.add_argument("--times", default=3, type=int, help="how often each is measured")

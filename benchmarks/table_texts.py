@@ -39,6 +39,49 @@ TEXTS = {
         "1 to 5 dimensions, non-contiguous views, 1 to {rows} rows, with and without bias. The worst relative error of each dtype, "
         "and in brackets what is allowed.",
         "exactness columns": ("kernel", "products", "bf16", "fp16", "fp32", "failing"),
+        "more dit columns": {
+            "attention": "attention",
+            "cosine": "cosine of latents",
+            "attention_s": "of a step: attention, s",
+            "products_s": "products, s",
+            "between_s": "between them, s",
+        },
+        "static": "Without dynamic VRAM, which TorchCompileModel turns off: {variants}.",
+        "attention": "Attention of one block in bf16, random operands, torch's own as ComfyUI asks for it in the first column: milliseconds, and in "
+        "brackets the ratio to that; a dash: the kernel does not take it.",
+        "attention column": "attention",
+        "attention kernel columns": ("kernel", "largest error against fp32", "same bits twice", "host time of a call, µs"),
+        "fused": "The steps between the products of one Wan 14B block at {rows} rows, with the quantization that follows: milliseconds, separate → "
+        "in one pass ({by}); by what the next product takes.",
+        "fused column": "step",
+        "a block": "a block",
+        "encoders": "Wan's encoders, random weights of true size, loaded: a prompt of 512 tokens, an image of 832x480; each the median of {samples} "
+        "calls, the variants taking turns. In brackets: the ratio to ComfyUI's float layers.",
+        "encoders columns": ("encoder", "file", "kernel", "a call, ms", "file, GiB", "error against float"),
+        "t5": "umt5-xxl",
+        "clip": "ViT-H",
+        "convert": "`lightquant convert` of a bf16 Wan2.1-T2V-14B with random weights, its process's start included, beside a copy that reads and "
+        "writes the same bytes; in brackets the ratio to it.",
+        "convert columns": ("format", "device", "read, GiB", "written, GiB", "conversion, s", "copy, s", "host memory, GiB"),
+        "offload": "Wan2.1-T2V-14B, 832x480, 81 frames, cfg 1, random weights, attention `{attention}`; another process holds the VRAM down to the "
+        "limit. VRAM is the driver's figure above an idle CUDA context, host memory what the process held of anonymous, shared and pinned memory. "
+        "In brackets: the ratio to the resident model of the same format.",
+        "offload columns": ("way", "s/step", "limit, GiB", "peak VRAM, GiB", "host memory, GiB", "latents as resident"),
+        "stress": "Runs in a row, a quarter each interrupted, out of memory, or behind another model's run; and what is left of "
+        "memory afterwards, against before.",
+        "stress columns": (
+            "way",
+            "runs",
+            "raised / to raise",
+            "wrong pictures",
+            "s/step (longest)",
+            "VRAM left, GiB",
+            "host memory left, GiB",
+            "within 1 %",
+        ),
+        "lora": "Wan2.1-T2V-14B, 832x480, 81 frames, cfg 1, random weights, `{scheme}`, attention `{attention}`, a random LoRA of rank {rank} on the "
+        "linears. In brackets: the ratio to no LoRA in the same memory mode. The error is the first prediction's against bf16 with that LoRA.",
+        "lora columns": ("way", "s/step", "peak VRAM, GiB", "error"),
         "comma": ", ",
         "yes": "yes",
         "no": "no",
@@ -77,6 +120,44 @@ TEXTS = {
         "exactness": "每个内核以相同量化操作数的 fp32 运算为基准：随机、重尾、含全零行和极大值的激活，1 到 5 维，非连续视图，"
         "1 到 {rows} 行，有无 bias。各 dtype 的最大相对误差，括号内为允许的上限。",
         "exactness columns": ("内核", "乘积数", "bf16", "fp16", "fp32", "不合格"),
+        "more dit columns": {
+            "attention": "注意力",
+            "cosine": "latent 余弦相似度",
+            "attention_s": "一步中：注意力（秒）",
+            "products_s": "矩阵乘（秒）",
+            "between_s": "其余（秒）",
+        },
+        "static": "未使用动态显存（TorchCompileModel 会将其关闭）：{variants}。",
+        "attention": "一个 block 的注意力，bf16，操作数随机，第一列为 ComfyUI 向 torch 要求的实现：毫秒，括号内为与它的比值；横线：该内核不接受。",
+        "attention column": "注意力",
+        "attention kernel columns": ("内核", "相对 fp32 的最大误差", "两次结果逐位一致", "一次调用的主机时间（微秒）"),
+        "fused": "一个 Wan 14B block 中矩阵乘之间的各步，{rows} 行，包含随后的量化：毫秒，逐步 → 合成一遍（{by}），按下一个矩阵乘所需的类型分列。",
+        "fused column": "步骤",
+        "a block": "一个 block",
+        "encoders": "Wan 的编码器，真实大小，随机权重，已加载：512 个 token 的提示词，832x480 的图像；各取 {samples} 次调用的中位数，"
+        "各变体轮流进行。括号内：与 ComfyUI 浮点层的比值。",
+        "encoders columns": ("编码器", "文件", "内核", "一次调用（毫秒）", "文件（GiB）", "相对浮点的误差"),
+        "t5": "umt5-xxl",
+        "clip": "ViT-H",
+        "convert": "用 `lightquant convert` 转换随机权重的 bf16 Wan2.1-T2V-14B，包括进程启动，与读写相同字节数的普通复制对照；括号内为与它的比值。",
+        "convert columns": ("格式", "设备", "读取（GiB）", "写入（GiB）", "转换（秒）", "复制（秒）", "主机内存（GiB）"),
+        "offload": "Wan2.1-T2V-14B，832x480，81 帧，cfg 1，随机权重，注意力 `{attention}`；另一个进程占住显存，只留下限额。显存是驱动给出的、"
+        "高于空闲 CUDA 上下文的数值；主机内存是进程持有的匿名、共享和锁定内存。括号内：与同一格式常驻模型的比值。",
+        "offload columns": ("方式", "秒/步", "限额（GiB）", "显存峰值（GiB）", "主机内存（GiB）", "latent 与常驻一致"),
+        "stress": "连续运行，其中各四分之一被中断、显存不足，或排在另一个模型的运行之后；以及之后剩余的内存与之前相比。",
+        "stress columns": (
+            "方式",
+            "运行次数",
+            "已报错 / 应报错",
+            "错误图像",
+            "秒/步（最长）",
+            "残留显存（GiB）",
+            "残留主机内存（GiB）",
+            "在 1 % 以内",
+        ),
+        "lora": "Wan2.1-T2V-14B，832x480，81 帧，cfg 1，随机权重，`{scheme}`，注意力 `{attention}`，所有线性层上秩为 {rank} 的随机 LoRA。"
+        "括号内：与相同内存模式下无 LoRA 的比值。误差是首步预测相对于带同一 LoRA 的 bf16 的误差。",
+        "lora columns": ("方式", "秒/步", "显存峰值（GiB）", "误差"),
         "comma": "，",
         "yes": "是",
         "no": "否",

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import NamedTuple
 
+import arguments
 import host
 import torch
 import torch.nn.functional as F
@@ -186,7 +187,7 @@ def shown(name: object) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--commit", default="")
+    parser.add_argument("--commit", type=arguments.commit, default="")
     parser.add_argument("--kinds", nargs="+", choices=FORMATS, default=list(FORMATS))
     parser.add_argument("--rows", nargs="+", type=int, choices=CANDIDATES, default=list(CANDIDATES))
     parser.add_argument("--repeats", type=int, default=10)

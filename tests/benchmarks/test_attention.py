@@ -6,10 +6,13 @@ import math
 from pathlib import Path
 
 import attention_plan
+import layer_tables
 import pytest
 import torch
 from lightquant.kernels.attention import KERNELS, reference
 from recording import Recording
+from table_texts import TEXTS
+from whole_results import keeps_its_samples
 
 import attention
 
@@ -33,6 +36,8 @@ def test_it_measures_every_attention_by_every_kernel_that_runs(tmp_path, capsys)
     assert list(found["host_us"]) == ["sdpa-flash"]
     assert set(found["missing"]) == set(KERNELS) - {"sdpa-flash"}
     assert not found["failed"]
+    keeps_its_samples(found)
+    assert layer_tables.attention(found, TEXTS["en"]).count("\n| `") == len(NAMES) + 2
     attention.show(found)
     assert "14B 720p self" in capsys.readouterr().out
 
@@ -59,9 +64,21 @@ def test_a_kernel_that_refuses_or_fails_is_listed_and_the_others_measured(tmp_pa
     found = attention.run(plan, options(tmp_path / "found.json"))
     assert found["refused"] == {"sdpa-flash": {"keys masked": "a mask"}}
     assert found["failed"] == {"sdpa-flash, 14B 480p text": "no kernel image"}
+    assert found["host_us"]["sdpa-flash"] > 0
     assert {(row["name"], row["kernel"]) for row in found["rows"]} == {
         ("14B 480p text", "comfyui"), ("keys masked", "comfyui"), ("width 64", "comfyui"), ("width 64", "sdpa-flash"),
     }  # fmt: skip
+
+
+def test_the_hosts_time_is_not_that_of_a_kernel_that_refuses_or_fails(tmp_path, monkeypatch):
+    monkeypatch.setitem(KERNELS, "sdpa-flash", (Recording(),))
+    monkeypatch.setattr(Recording, "can_run", lambda self, call: (False, "too short"))
+    assert attention.run(attention_plan.SMALL, options(tmp_path / "found.json"))["host_us"] == {"sdpa-flash": None}
+    monkeypatch.setattr(Recording, "can_run", lambda self, call: (True, ""))
+    monkeypatch.setattr(Recording, "attend", lambda self, call: fail())
+    found = attention.run(attention_plan.SMALL, options(tmp_path / "found.json"))
+    assert found["host_us"] == {}
+    assert found["failed"]["sdpa-flash, the host's time"] == "no kernel image"
 
 
 def fail():

@@ -48,7 +48,7 @@ def test_whole_steps_of_every_scheme_are_taken_once_they_are_there(tmp_path):
 
     write("h200_dit_step_gaussian", ("bf16", 4.0), ("core-fp8", 3.0), ("lightquant-fp8-torch", 2.0))
     assert {scheme: row["step_s"] for scheme, row in fit_figures.steps(tmp_path).items()} == {"bf16": 4.0, "fp8-torch": 2.0}
-    write("h200_dit_schemes", ("bf16", 4.1), ("int4-g128-marlin", 3.5))
+    write("h200_dit_schemes", ("bf16", 4.1), ("core-int8", 3.0), ("int4-g128-marlin", 3.5), ("int4-g128-marlin+fuse", 3.0))
     assert {scheme: row["step_s"] for scheme, row in fit_figures.steps(tmp_path).items()} == {"bf16": 4.1, "fp8-torch": 2.0, "int4-g128-marlin": 3.5}
 
 

@@ -57,8 +57,9 @@ def ran(tmp_path, monkeypatch):
                     json.dump({"variant": name, "environment": {}}, file)
             return SimpleNamespace(returncode=-9 if name == dies else 0)
 
+        commit = "--commit", "0123456"
         monkeypatch.setattr(subprocess, "run", process)
-        monkeypatch.setattr(sys, "argv", ["offload.py", "--comfyui", "x", "--out", str(out), "--folder", str(tmp_path / "files"), *given])
+        monkeypatch.setattr(sys, "argv", ["offload.py", "--comfyui", "x", "--out", str(out), "--folder", str(tmp_path / "files"), *commit, *given])
         offload.main()
         return json.loads(out.read_text(encoding="utf-8")), began
 
