@@ -15,12 +15,19 @@ _OF_A_CLONE = (
 )  # fmt: skip
 """The attributes that ComfyUI copies for each clone and that name no weight's value; `patches` do, and are merged instead."""
 
+_FURTHER_GPUS = "multigpu"
+"""Where ComfyUI keeps the copies of a model that MultiGPU CFG Split made. It clones the model's patcher over their modules, whatever these are."""
+
 
 def check_portable(given: Given) -> None:
     """Raise ConvertError where something on the model holds its float modules, and would go on running them."""
     check_no_bypass(given, "Quantize first, and put that node behind.")
     if given.patcher.get_wrappers(WrappersMP.APPLY_MODEL, COMPILE_KEY):
         raise ConvertError(f"This {given.kind} is compiled as the float model that it is. Quantize first, and compile the result.")
+    if given.patcher.get_additional_models_with_key(_FURTHER_GPUS):
+        raise ConvertError(
+            f"MultiGPU CFG Split has put the float model that this {given.kind} is on further GPUs. Put Quantize Model before MultiGPU CFG Split."
+        )
     own = {id(module) for module in given.patcher.model.modules()}
     for name, value in given.patcher.object_patches.items():
         owner = getattr(value, "__self__", value)

@@ -86,6 +86,11 @@ class QuantizedLinear(comfy.ops.manual_cast.Linear):
             raise AttributeError("a float weight has no scale")
         return stored(self.weight).scale
 
+    @property
+    def layout_type(self) -> str | None:
+        """The layout of a quantized weight, into which ComfyUI 0.16 and 0.18 round what their dynamic VRAM has patched."""
+        return self.weight._layout_cls if isinstance(self.weight, QuantizedTensor) else None
+
     def _apply(self, fn, recurse=True):
         """Moves and casts by replacing the parameters: torch would swap a quantized one's insides, which fails for tensors made in inference mode."""
         for name, parameter in self._parameters.items():

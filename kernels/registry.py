@@ -1,5 +1,6 @@
 """Which kernels there are, which of them run on a device, and why the others don't."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -32,6 +33,8 @@ from .expand import Expanded
 from .foreign.kernel import ForeignKernel
 from .order import Order, last_resort, order_of
 
+log = logging.getLogger(__name__)
+
 _FILES = (
     vllm, sgl, q8f, torchao, marlin, deepgemm, torch_fp8, torch_int8, torch_fp8_block, torch_int4, kitchen, triton_fp8, triton_int8, triton_int4,
 )  # fmt: skip
@@ -42,15 +45,26 @@ VARIANTS: dict[str, Sequence[Kernel]] = {
 """The kernels of every scheme: variants, best first."""
 
 
+class Asked(NamedTuple):
+    """What a selection was asked for: the arguments of `select` that matter on another device too, and the device as a tensor there has it."""
+
+    scheme: str
+    format: str
+    device: torch.device
+    preferred: tuple[str, ...]
+
+
 class Selection(NamedTuple):
     """The kernel a model's layers use, and why.
 
     kernel: the variant chosen; fallback: the one of the same format that takes the shapes the first can't.
+    asked: what for; None where somebody has put the kernel in by hand, for whatever device.
     """
 
     kernel: Kernel
     fallback: Kernel
     why: str
+    asked: Asked | None = None
 
     def linear(self, x: torch.Tensor, weight: QuantizedWeight, bias: torch.Tensor | None) -> torch.Tensor:
         """y = x @ W.T + b for x [..., K] by whichever of the two takes the shape; y has x's dtype and leading shape."""
@@ -64,8 +78,13 @@ class Selection(NamedTuple):
         return y.reshape(*like.shape[:-1], y.shape[-1])
 
     def for_rows(self, rows: int, weight: QuantizedWeight, dtype: torch.dtype) -> Kernel:
-        """Whichever of the two multiplies so many rows of a dtype with the weight."""
-        return self.kernel if rows > 0 and self.kernel.takes(rows, weight, dtype)[0] else self.fallback
+        """Whichever of the two multiplies so many rows of a dtype with the weight; on another device, whichever of those selected for that."""
+        there = weight.data.device
+        kernel = self.kernel
+        if self.asked is not None and self.asked.device != there:
+            scheme, variant = _elsewhere(self.asked, there)
+            kernel = VARIANTS[scheme][variant]
+        return kernel if rows > 0 and kernel.takes(rows, weight, dtype)[0] else self.fallback
 
 
 Selections = Mapping[str, Selection]
@@ -115,6 +134,25 @@ def report(device: torch.device) -> dict[str, Verdict]:
     return {scheme: (kernel is not None, reason) for scheme, kernel, reason in _in_turn(SCHEMES, device)}
 
 
+_ELSEWHERE: dict[tuple[Asked, torch.device], tuple[str, int]] = {}
+
+
+def _elsewhere(asked: Asked, device: torch.device) -> tuple[str, int]:
+    """The kernel for the same on a device that it was not asked for, where ComfyUI's Select Device and multi-GPU nodes have put the model.
+
+    It is named by its place in VARIANTS, as torch.compile takes no object for a constant.
+    """
+    if (asked, device) not in _ELSEWHERE:
+        kernel, _, why, _ = select(asked.scheme, asked.format, device, preferred=asked.preferred)
+        log.info("LightQuant: %s weights loaded for %s are on %s, where %s multiplies them: %s", asked.format, asked.device, device, kernel.name, why)
+        _ELSEWHERE[asked, device] = kernel.name, VARIANTS[kernel.name].index(kernel)
+    return _ELSEWHERE[asked, device]
+
+
+# What torch.compiler.assume_constant_result sets, without the second that importing torch._dynamo takes: a graph is of one device.
+_elsewhere._dynamo_marked_constant = True
+
+
 def select(
     scheme: str, format_name: str, device: torch.device, may_substitute: bool = True, preferred: Sequence[str] = (), checking: bool = True
 ) -> Selection:
@@ -126,11 +164,12 @@ def select(
     checking: whether checks that were never made are made now; else a kernel that only they can tell about is taken, and its reason says so.
     Raises KernelError, which says why the scheme can't run and which ones can.
     """
+    asked = Asked(scheme, format_name, _as_of_tensors(device), tuple(preferred))
     if scheme == AUTO:
-        return _automatic(format_name, device, preferred, checking)
+        return _automatic(format_name, device, preferred, checking)._replace(asked=asked)
     ((_, kernel, reason),) = _in_turn((scheme,), device, checking)
     if kernel is not None:
-        return Selection(kernel, _fallback(format_name), reason)
+        return Selection(kernel, _fallback(format_name), reason, asked)
     if not may_substitute:
         able = [name for name, kernel, _ in _in_turn(schemes_of(format_name), device, checking) if kernel is not None]
         raise KernelError(
@@ -138,7 +177,12 @@ def select(
             'Pick one of them, or set "missing_kernel" to "substitute" to let LightQuant take one.'
         )
     substitute = _automatic(format_name, device, preferred, checking)
-    return substitute._replace(why=f"{scheme} can't run here: {reason}; {substitute.kernel.name} stands in for it ({substitute.why})")
+    return substitute._replace(why=f"{scheme} can't run here: {reason}; {substitute.kernel.name} stands in for it ({substitute.why})", asked=asked)
+
+
+def _as_of_tensors(device: torch.device) -> torch.device:
+    """A device as tensors on it name it: `mps` is `mps:0` there, and `cpu` stays."""
+    return device if device.index is not None or device.type in ("cpu", "meta") else torch.device(device.type, 0)
 
 
 def _automatic(format_name: str, device: torch.device, preferred: Sequence[str], checking: bool) -> Selection:

@@ -237,6 +237,20 @@ def test_what_holds_the_float_layers_is_refused(place, lora):
         quantized(replaced)
 
 
+def test_what_has_float_copies_on_further_gpus_is_refused_and_may_get_quantized_ones(place, monkeypatch):
+    multigpu = pytest.importorskip("comfy_extras.nodes_multigpu", reason="this ComfyUI has no such nodes")
+    model = load_float(place, "dit")
+    further = torch.device("cpu", 0) if model.load_device.type == "cpu" else torch.device("cpu")
+    monkeypatch.setattr(comfy.model_management, "get_all_torch_devices", lambda **_: [model.load_device, further])
+    split = multigpu.MultiGPUCFGSplitNode.execute(model, 2).args[0]
+    with pytest.raises(ConvertError, match=r"on further GPUs. Put Quantize Model before MultiGPU CFG Split"):
+        quantized(split)
+    ours = quantized(multigpu.MultiGPUCFGSplitNode.execute(model, 1).args[0])
+    (copy,) = multigpu.MultiGPUCFGSplitNode.execute(ours, 2).args[0].get_additional_models_with_key("multigpu")
+    assert copy.load_device == further
+    assert_same(copy, ours)
+
+
 def test_other_models_are_refused(place):
     vae = torch.nn.Linear(2, 2)
     with pytest.raises(ConvertError, match="LightQuant got a Linear, where a MODEL, a CLIP or a CLIP_VISION is needed"):
