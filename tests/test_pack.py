@@ -10,8 +10,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 LAYERS = [
-    "errors", "texts", "formats", "schemes", "kernels", "loaders", "convert", "reports", "bridge", "offload", "lora", "attention", "fusion", "routes",
-    "nodes",
+    "errors", "reading", "texts", "formats", "schemes", "kernels", "loaders", "convert", "reports", "bridge", "offload", "lora", "attention",
+    "fusion", "routes", "nodes",
 ]  # fmt: skip
 """From the ground up. The command line stands beside the bridge: it knows no ComfyUI."""
 COMFYUI = {"comfy", "comfy_api", "comfy_kitchen", "folder_paths", "nodes", "server", "execution"}

@@ -4,10 +4,11 @@ import functools
 
 import pytest
 from in_chinese import left_over
-from lightquant import texts
+from lightquant import reading
+from lightquant.reading import Catalogue
 from lightquant.reports.fit import Wish, fit
 from lightquant.reports.fit.text import to_text
-from lightquant.texts import Catalogue, language_of, translate, translate_all
+from lightquant.texts import catalogue, language_of, translate, translate_all
 
 MADE_UP = Catalogue(
     {
@@ -76,11 +77,11 @@ def test_whatever_the_text_it_is_read_without_an_error(text):
 def test_a_text_that_repeats_our_phrases_takes_bounded_work(monkeypatch):
     """As many readings are put together for a text five times as long, which is more than an answer of ours needs."""
     readings = []
-    filled = texts._filled
-    monkeypatch.setattr(texts, "_filled", lambda *what: readings.append(what) or filled(*what))
+    filled = reading._filled
+    monkeypatch.setattr(reading, "_filled", lambda *what: readings.append(what) or filled(*what))
     made = []
     for length in (8_000, 40_000):
-        texts.catalogue("zh").translate((PHRASE * 400)[:length])
+        catalogue("zh").translate((PHRASE * 400)[:length])
         made.append(len(readings))
         readings.clear()
     assert max(made) < 20_000, made
@@ -99,11 +100,11 @@ def test_a_long_report_is_read_to_its_end():
 def test_a_report_is_read_line_by_line(monkeypatch):
     """Its lines are not taken apart together, in all the ways there are."""
     readings = []
-    filled = texts._filled
-    monkeypatch.setattr(texts, "_filled", lambda *what: readings.append(what) or filled(*what))
+    filled = reading._filled
+    monkeypatch.setattr(reading, "_filled", lambda *what: readings.append(what) or filled(*what))
     report = to_text(fit(Wish(24.0, 32.0)))
     assert left_over(report) == []
-    texts.catalogue("zh").translate(report)
+    catalogue("zh").translate(report)
     assert len(readings) < 4_000
 
 
