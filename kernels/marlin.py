@@ -15,6 +15,8 @@ import torch
 
 from ..formats import INT4_MARLIN, QuantizedWeight
 from . import triton_int4
+from .checks.finding import Finding
+from .checks.numeric import thorough_check
 from .contract import Verdict
 from .devices import nvidia
 from .foreign.kernel import ForeignKernel
@@ -119,6 +121,11 @@ def marlin_linear(x: torch.Tensor, data: torch.Tensor, scale: torch.Tensor, bias
     is_float = x.dtype is torch.float32
     if not is_float and not is_marlins(x.shape[0], x.shape[1] * scale.shape[1]) and _MANY_ROWS.is_supported(x.device)[0]:
         return _MANY_ROWS.matmul(Rows(x, None), QuantizedWeight(data, scale), bias, x.dtype)
+    return provided(x, data, scale, bias, provider)
+
+
+def provided(x: torch.Tensor, data: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None, provider: str) -> torch.Tensor:
+    """The same by the provider, however many rows and weights there are."""
     values, power = to_fp16(x)
     y = PROVIDERS[provider](values, data, scale).float() * power
     return (y if bias is None else y + bias).to(x.dtype)
@@ -130,6 +137,10 @@ class _Marlin(ForeignKernel):
     provider: ClassVar[str]
     in_multiple, out_multiple = 128, 64
 
+    def __init__(self, alone: bool = False):
+        """alone: whether the provider multiplies all there is, and not only what it is the faster way for."""
+        self.multiply = provided if alone else marlin_linear
+
     def runs_on(self, device: torch.device) -> Verdict:
         return nvidia(device, (8, 0), but="Marlin needs asynchronous copies")
 
@@ -137,7 +148,11 @@ class _Marlin(ForeignKernel):
         return 0.008
 
     def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
-        return marlin_linear(rows.values, weight.data, weight.scale, bias, self.provider).to(out_dtype)
+        return self.multiply(rows.values, weight.data, weight.scale, bias, self.provider).to(out_dtype)
+
+    def examine(self, found: Found, device: torch.device) -> Finding:
+        """Of the provider alone: weights of the check's sizes are too small for it, and would all be expanded."""
+        return thorough_check(type(self)(alone=True), device, lambda: self.load(found, device))
 
 
 class VLLMMarlin(_Marlin):

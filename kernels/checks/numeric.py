@@ -26,11 +26,11 @@ SMALL: Size = (48, CHECKED_WIDTH, 128)
 THOROUGH = [
     (rows, inputs, outputs, dtype, has_bias)
     for inputs, outputs in ((CHECKED_WIDTH, 256), (1280, 2048))
-    for rows in (1, 17, 130)
+    for rows in (1, 17, 64, 130)
     for dtype in (torch.bfloat16, torch.float16)
     for has_bias in (True, False)
 ]
-"""The products that a foreign kernel is checked with: a modulation layer's single row, an odd number of rows, several tiles."""
+"""The products that a foreign kernel is checked with: a modulation layer's single row, an odd number of rows, a whole tile, several tiles."""
 
 
 @once

@@ -131,6 +131,47 @@ def test_marlin_itself(monkeypatch, kernel, dtype):
     assert not kernel.can_run(1, 256, 192, dtype, CPU)[0]
 
 
+@pytest.fixture
+def many_rows_by_triton(monkeypatch):
+    """Triton as on a GPU where it works: what it would multiply is multiplied by the oracle."""
+
+    class Expanding:
+        def is_supported(self, device):
+            return True, "here"
+
+        def matmul(self, rows, weight, bias, out_dtype):
+            return reference.matmul(marlin.ISTMarlin(), rows, weight, bias).to(out_dtype)
+
+    monkeypatch.setattr(marlin, "_MANY_ROWS", Expanding())
+
+
+def test_marlins_check_is_of_the_provider_where_triton_works_too(monkeypatch, many_rows_by_triton):
+    multiplied = []
+
+    def mul(a, *operands):
+        multiplied.append(a.shape[0])
+        doubles.ist_mul(a, *operands)
+
+    doubles.module(monkeypatch, "marlin", mul=mul)
+    kernel = marlin.ISTMarlin()
+    finding = kernel.examine(NOWHERE._replace(module="marlin"), CPU)
+    assert finding.works, finding.why
+    assert {1, 17, 64, 130} <= set(multiplied)
+    assert f"in {len(multiplied)} products" in finding.why
+    multiplied.clear()
+    check(kernel, torch.bfloat16)
+    assert multiplied == [], "small weights are expanded where there is no check"
+
+
+def test_a_marlin_that_raises_is_found_out_where_triton_works_too(monkeypatch, many_rows_by_triton):
+    def mul(*_):
+        raise RuntimeError("no kernel image is available")
+
+    doubles.module(monkeypatch, "marlin", mul=mul)
+    finding = marlin.ISTMarlin().examine(NOWHERE._replace(module="marlin"), CPU)
+    assert (finding.works, finding.why) == (False, "it fails: no kernel image is available")
+
+
 @pytest.mark.parametrize("size", [1e-30, 1e30], ids=str)
 def test_marlins_fp16_holds_rows_of_any_size(monkeypatch, size):
     """The double fails if a product is not finite."""
