@@ -20,7 +20,7 @@ from .checks.numeric import thorough_check
 from .contract import Verdict
 from .devices import nvidia
 from .foreign.kernel import ForeignKernel
-from .foreign.libraries import has_operator, parameters_of, register
+from .foreign.libraries import arguments_of, has_operator, register
 from .foreign.packages import Found, Package
 from .operators import operator
 from .rows import Rows
@@ -37,6 +37,9 @@ LARGEST = 2.0**-5
 
 UINT4B8 = 1125899907892224
 """The id of vLLM's type of 4 bits that are stored with 8 added."""
+
+TYPES = ("b_type_id", "b_q_type_id", "b_q_type")
+"""The parameter that takes it: in vllm since 0.14 at the latest, in sgl-kernel, and in vllm 0.8 to 0.11. Before vllm 0.6.5 the last was no number."""
 
 VLLM_OPERATORS = ("_C::marlin_gemm", "_C::gptq_marlin_gemm")
 """The current name first. Up to vllm 0.10 the first is another, older product, beside the second."""
@@ -57,26 +60,26 @@ def to_fp16(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def is_grouped(name: str) -> bool:
-    """Whether an operator is Marlin's product for weights of any type, in groups."""
-    return has_operator(name) and not {"b_type_id", "b_q_type_id"}.isdisjoint(parameters_of(name))
+    """Whether an operator is Marlin's product for weights of any type, in groups, the type being given by its id."""
+    return has_operator(name) and any(argument.name in TYPES and argument.type.kind() == "IntType" for argument in arguments_of(name))
 
 
 def call_operator(name: str, values: torch.Tensor, data: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """A Marlin operator of any version, whose arguments are told by their names.
 
-    gptq_marlin_gemm up to vllm 0.14 and in sgl-kernel, marlin_gemm since; act-order's arguments are gone from vllm 0.30 on.
+    gptq_marlin_gemm up to vllm 0.14 and in sgl-kernel, marlin_gemm since. What is not used is an empty tensor in vllm 0.8, None since 0.11 at the
+    latest; act-order's arguments are gone from vllm 0.30 on.
     """
-    (schema,) = torch._C._jit_get_schemas_for_operator(name)
     (rows, inner), outputs = values.shape, scale.shape[1]
     processors = torch.cuda.get_device_properties(values.device).multi_processor_count
     known = {
-        "a": values, "b_q_weight": data, "b_scales": scale, "size_m": rows, "size_n": outputs, "size_k": inner, "b_type_id": UINT4B8,
-        "b_q_type_id": UINT4B8, "is_k_full": True, "use_atomic_add": False, "use_fp32_reduce": True, "is_zp_float": False, "has_zp": False,
+        "a": values, "b_q_weight": data, "b_scales": scale, "size_m": rows, "size_n": outputs, "size_k": inner, "is_k_full": True,
+        "use_atomic_add": False, "use_fp32_reduce": True, "is_zp_float": False, "has_zp": False, **dict.fromkeys(TYPES, UINT4B8),
         "workspace": torch.zeros(max(4 * processors, outputs // 64 * 16), dtype=torch.int32, device=values.device),
     }  # fmt: skip
     nothing = torch.empty(0, dtype=torch.int32, device=values.device)
     arguments = []
-    for argument in schema.arguments:
+    for argument in arguments_of(name):
         if argument.name in known:
             arguments.append(known[argument.name])
         elif argument.type.kind() == "OptionalType":
