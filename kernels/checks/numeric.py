@@ -11,6 +11,7 @@ from .. import reference
 from ..contract import Kernel, Verdict
 from ..rows import CHECKED_WIDTH, Rows
 from .finding import Finding
+from .memory import is_lack_of_memory, raise_lack_of_memory
 from .once import once
 
 Moved = TypeVar("Moved", Rows, QuantizedWeight)
@@ -45,12 +46,14 @@ def small_check(kernel: Kernel, device: torch.device, size: Size = SMALL) -> Ver
 
 
 def tried(kernel: Kernel, wrong: Callable[[], str]) -> Verdict:
-    """What a check shows that says what is wrong, "" if nothing. Compilers and drivers raise anything, and the next variant may work."""
+    """What a check shows that says what is wrong, "" if nothing. Compilers and drivers raise anything, and the next variant may work.
+
+    Raises torch.OutOfMemoryError where there was no memory for it, which says nothing of the kernel.
+    """
     try:
         problem = wrong()
-    except torch.OutOfMemoryError:
-        raise  # says nothing about the kernel
     except Exception as error:
+        raise_lack_of_memory(error)
         return False, f"{kernel.variant} fails here: {first_line(error)}"
     return (False, f"{kernel.variant} is wrong here: {problem}") if problem else (True, kernel.variant)
 
@@ -79,9 +82,9 @@ def judged(measured: Iterable[Measured], what: str) -> Finding:
             worst, allowed, done = max(worst, error), max(allowed, tolerance), done + 1
             if not error <= tolerance:
                 return Finding(False, f"it is wrong: relative error {error:.3g} in {described}", error)
-    except torch.OutOfMemoryError as problem:
-        return Finding(False, f"its check had no memory: {first_line(problem)}", lasting=False)
     except Exception as problem:
+        if is_lack_of_memory(problem):
+            return Finding(False, f"its check had no memory: {first_line(problem)}", lasting=False)
         return Finding(False, f"it fails: {first_line(problem)}")
     if not done:
         return Finding(False, f"it takes none of the {what} that it is checked with")

@@ -53,10 +53,10 @@ def recall(known: str) -> Finding | None:
 
 def remember(findings: Mapping[str, Finding]) -> None:
     """Add those that last to what is known, by key. A file that can't be written costs the next start its checks, and no more."""
+    _here.update((known, finding) for known, finding in findings.items() if finding.lasting or finding.costly)
     target, lasting = path(), {known: finding for known, finding in findings.items() if finding.lasting}
     if not lasting:
         return
-    _here.update(lasting)
     kept = {known: {"works": finding.works, "why": finding.why, "error": finding.error} for known, finding in lasting.items()}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
