@@ -24,7 +24,10 @@ Measured = tuple[str, float, float]
 
 SMALL: Size = (48, CHECKED_WIDTH, 128)
 
-THOROUGH = [
+Case = tuple[int, int, int, torch.dtype, bool]
+"""Rows, inputs and outputs of a product, the dtype of activations and output, and whether there is a bias."""
+
+THOROUGH: list[Case] = [
     (rows, inputs, outputs, dtype, has_bias)
     for inputs, outputs in ((CHECKED_WIDTH, 256), (1280, 2048))
     for rows in (1, 17, 64, 130)
@@ -32,6 +35,14 @@ THOROUGH = [
     for has_bias in (True, False)
 ]
 """The products that a foreign kernel is checked with: a modulation layer's single row, an odd number of rows, a whole tile, several tiles."""
+
+OF_A_VIDEO: Case = (1024, 1280, 2048, torch.bfloat16, True)
+"""And one of so many rows that a GPU's libraries multiply it as they do a video's tokens; a CPU has one way for all, and would take long."""
+
+
+def thorough_cases(device: torch.device) -> list[Case]:
+    """What a foreign kernel is checked with on a device."""
+    return THOROUGH if device.type == "cpu" else [*THOROUGH, OF_A_VIDEO]
 
 
 @once
@@ -63,7 +74,7 @@ def thorough_check(kernel: Kernel, device: torch.device, load: Callable[[], None
 
     def measured() -> Iterator[Measured]:
         load()
-        for rows, inputs, outputs, dtype, has_bias in THOROUGH:
+        for rows, inputs, outputs, dtype, has_bias in thorough_cases(device):
             if kernel.can_run(rows, inputs, outputs, dtype, device)[0]:
                 what = f"a product of {rows} x {inputs} by {outputs} in {str(dtype).removeprefix('torch.')}, {'with' if has_bias else 'without'} bias"
                 yield what, error_of(kernel, device, rows, inputs, outputs, dtype, has_bias), kernel.tolerance(dtype)
