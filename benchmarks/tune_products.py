@@ -4,7 +4,7 @@ bash benchmarks/device.sh python3 benchmarks/tune_products.py --out OUT.json
 
 Needs the pack as `lightquant` on the path, and no ComfyUI. A candidate that does not compile, does not fit or is wrong is skipped, with its reason.
 Each call is replayed from a CUDA graph, so that no time of the CPU's is in it, and small weights take turns with copies, so that they come from
-memory and not from L2. --specialize adds the warp-specialized candidates, last, as they are the ones that may hang.
+memory and not from L2.
 """
 
 import argparse
@@ -34,20 +34,20 @@ _FEW = Tile(16, 64, 256, 4, 4)
 CANDIDATES: dict[int, tuple[Tile, ...]] = {
     32760: (
         _TMA, _TMA._replace(group=4), _TMA._replace(group=16), _TMA._replace(group=32), _TMA._replace(stages=3), _TMA._replace(stages=3, parts=1),
-        _TMA._replace(parts=4), _TMA._replace(residents=0), _TMA._replace(flatten=True), _TMA._replace(parts=4, flatten=True),
+        _TMA._replace(parts=4), _TMA._replace(flatten=True), _TMA._replace(parts=4, flatten=True),
         _TMA._replace(rows=256, columns=128, flatten=True), _HALF._replace(flatten=True),
         _HALF._replace(stages=6, residents=1, warps=8, flatten=True),
         _TMA._replace(inner=64, stages=5), _TMA._replace(inner=64, stages=6), _TMA._replace(rows=256, columns=128),
         _TMA._replace(rows=256, columns=128, group=4), _TMA._replace(rows=256, columns=128, parts=1, stages=3), _HALF, _HALF._replace(group=16),
-        _HALF._replace(warps=8), _HALF._replace(parts=4), _HALF._replace(residents=0), _HALF._replace(stages=6, residents=1, warps=8),
+        _HALF._replace(warps=8), _HALF._replace(parts=4), _HALF._replace(stages=6, residents=1, warps=8),
         Tile(64, 256, 64, 4, 4, parts=4, descriptors=True, residents=2), Tile(64, 256, 128, 4, 4, parts=2, descriptors=True),
         Tile(128, 256, 128, 3, 8), Tile(128, 256, 128, 4, 8), Tile(256, 128, 128, 3, 8), Tile(128, 128, 128, 4, 4), Tile(128, 128, 128, 3, 8),
         Tile(128, 256, 64, 4, 8),
     ),
     512: (
         _TMA, _TMA._replace(rows=256, columns=128), _HALF, _HALF._replace(flatten=True), _HALF._replace(residents=1, stages=5, warps=8),
-        _HALF._replace(residents=0), Tile(64, 128, 128, 4, 4, parts=1, descriptors=True, residents=2, flatten=True),
-        Tile(64, 128, 128, 4, 4, parts=1, descriptors=True, residents=2), Tile(64, 128, 128, 5, 4, descriptors=True, residents=0),
+        Tile(64, 128, 128, 4, 4, parts=1, descriptors=True, residents=2, flatten=True),
+        Tile(64, 128, 128, 4, 4, parts=1, descriptors=True, residents=2),
         Tile(64, 256, 128, 4, 4, parts=2, descriptors=True), Tile(128, 64, 128, 4, 4, descriptors=True, residents=2),
         Tile(128, 128, 128, 4, 8), Tile(128, 128, 128, 3, 4), Tile(64, 128, 128, 4, 4), Tile(128, 64, 128, 4, 4),
     ),
@@ -58,12 +58,6 @@ CANDIDATES: dict[int, tuple[Tile, ...]] = {
     ),
 }  # fmt: skip
 """Rows -> what is tried."""
-
-SPECIALIZED: dict[int, tuple[Tile, ...]] = {
-    32760: tuple(
-        tile._replace(warps=4, parts=1, specialize=True) for tile in (_TMA, _TMA._replace(stages=3), Tile(128, 128, 128, 4, 4, descriptors=True))
-    )
-}
 
 LARGE_ENOUGH = 200 << 20
 """Bytes of weights that a graph reads, four times an H200's L2."""
@@ -191,18 +185,14 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=FORMATS, default=list(FORMATS))
     parser.add_argument("--rows", nargs="+", type=int, choices=CANDIDATES, default=list(CANDIDATES))
     parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--specialize", action="store_true", help="try the warp-specialized candidates too")
     options = parser.parse_args()
     torch.manual_seed(0)
     capability = torch.cuda.get_device_capability()
     result: dict = {"what": "tiles of the Triton products", "environment": host.environment(options.commit), "rows": [], "skipped": []}
-    sets = [CANDIDATES] + ([SPECIALIZED] if options.specialize else [])
-    for candidates, rows, (inputs, outputs), kind in product(sets, options.rows, WEIGHTS, options.kinds):
-        if rows not in candidates:
-            continue
+    for rows, (inputs, outputs), kind in product(options.rows, WEIGHTS, options.kinds):
         chosen = tile_for(capability, FORMATS[kind].dtype, rows, inputs, descriptors=True)
         print(f"{kind}, {rows} rows, {inputs} to {outputs}; the table has {shown(chosen)}", flush=True)
-        found, skipped = measured(kind, rows, inputs, outputs, (*candidates[rows], chosen), options.repeats)
+        found, skipped = measured(kind, rows, inputs, outputs, (*CANDIDATES[rows], chosen), options.repeats)
         for row in found:
             print(f"  {row['tflops']:7.0f} TFLOP/s {row['median_ms']:9.4f} ms  {row['what']}", flush=True)
         result["rows"] += found

@@ -15,10 +15,12 @@ import torch
 
 from ..formats import INT4_MARLIN, QuantizedWeight
 from . import triton_int4
+from .checks.finding import Finding
+from .checks.numeric import thorough_check
 from .contract import Verdict
 from .devices import nvidia
 from .foreign.kernel import ForeignKernel
-from .foreign.libraries import has_operator, parameters_of, register
+from .foreign.libraries import arguments_of, has_operator, register
 from .foreign.packages import Found, Package
 from .operators import operator
 from .rows import Rows
@@ -35,6 +37,9 @@ LARGEST = 2.0**-5
 
 UINT4B8 = 1125899907892224
 """The id of vLLM's type of 4 bits that are stored with 8 added."""
+
+TYPES = ("b_type_id", "b_q_type_id", "b_q_type")
+"""The parameter that takes it: in vllm since 0.14 at the latest, in sgl-kernel, and in vllm 0.8 to 0.11. Before vllm 0.6.5 the last was no number."""
 
 VLLM_OPERATORS = ("_C::marlin_gemm", "_C::gptq_marlin_gemm")
 """The current name first. Up to vllm 0.10 the first is another, older product, beside the second."""
@@ -55,26 +60,26 @@ def to_fp16(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def is_grouped(name: str) -> bool:
-    """Whether an operator is Marlin's product for weights of any type, in groups."""
-    return has_operator(name) and not {"b_type_id", "b_q_type_id"}.isdisjoint(parameters_of(name))
+    """Whether an operator is Marlin's product for weights of any type, in groups, the type being given by its id."""
+    return has_operator(name) and any(argument.name in TYPES and argument.type.kind() == "IntType" for argument in arguments_of(name))
 
 
 def call_operator(name: str, values: torch.Tensor, data: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """A Marlin operator of any version, whose arguments are told by their names.
 
-    gptq_marlin_gemm up to vllm 0.14 and in sgl-kernel, marlin_gemm since; act-order's arguments are gone from vllm 0.30 on.
+    gptq_marlin_gemm up to vllm 0.14 and in sgl-kernel, marlin_gemm since. What is not used is an empty tensor in vllm 0.8, None since 0.11 at the
+    latest; act-order's arguments are gone from vllm 0.30 on.
     """
-    (schema,) = torch._C._jit_get_schemas_for_operator(name)
     (rows, inner), outputs = values.shape, scale.shape[1]
     processors = torch.cuda.get_device_properties(values.device).multi_processor_count
     known = {
-        "a": values, "b_q_weight": data, "b_scales": scale, "size_m": rows, "size_n": outputs, "size_k": inner, "b_type_id": UINT4B8,
-        "b_q_type_id": UINT4B8, "is_k_full": True, "use_atomic_add": False, "use_fp32_reduce": True, "is_zp_float": False, "has_zp": False,
+        "a": values, "b_q_weight": data, "b_scales": scale, "size_m": rows, "size_n": outputs, "size_k": inner, "is_k_full": True,
+        "use_atomic_add": False, "use_fp32_reduce": True, "is_zp_float": False, "has_zp": False, **dict.fromkeys(TYPES, UINT4B8),
         "workspace": torch.zeros(max(4 * processors, outputs // 64 * 16), dtype=torch.int32, device=values.device),
     }  # fmt: skip
     nothing = torch.empty(0, dtype=torch.int32, device=values.device)
     arguments = []
-    for argument in schema.arguments:
+    for argument in arguments_of(name):
         if argument.name in known:
             arguments.append(known[argument.name])
         elif argument.type.kind() == "OptionalType":
@@ -119,6 +124,11 @@ def marlin_linear(x: torch.Tensor, data: torch.Tensor, scale: torch.Tensor, bias
     is_float = x.dtype is torch.float32
     if not is_float and not is_marlins(x.shape[0], x.shape[1] * scale.shape[1]) and _MANY_ROWS.is_supported(x.device)[0]:
         return _MANY_ROWS.matmul(Rows(x, None), QuantizedWeight(data, scale), bias, x.dtype)
+    return provided(x, data, scale, bias, provider)
+
+
+def provided(x: torch.Tensor, data: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None, provider: str) -> torch.Tensor:
+    """The same by the provider, however many rows and weights there are."""
     values, power = to_fp16(x)
     y = PROVIDERS[provider](values, data, scale).float() * power
     return (y if bias is None else y + bias).to(x.dtype)
@@ -130,6 +140,10 @@ class _Marlin(ForeignKernel):
     provider: ClassVar[str]
     in_multiple, out_multiple = 128, 64
 
+    def __init__(self, alone: bool = False):
+        """alone: whether the provider multiplies all there is, and not only what it is the faster way for."""
+        self.multiply = provided if alone else marlin_linear
+
     def runs_on(self, device: torch.device) -> Verdict:
         return nvidia(device, (8, 0), but="Marlin needs asynchronous copies")
 
@@ -137,7 +151,11 @@ class _Marlin(ForeignKernel):
         return 0.008
 
     def matmul(self, rows: Rows, weight: QuantizedWeight, bias: torch.Tensor | None, out_dtype: torch.dtype) -> torch.Tensor:
-        return marlin_linear(rows.values, weight.data, weight.scale, bias, self.provider).to(out_dtype)
+        return self.multiply(rows.values, weight.data, weight.scale, bias, self.provider).to(out_dtype)
+
+    def examine(self, found: Found, device: torch.device) -> Finding:
+        """Of the provider alone: weights of the check's sizes are too small for it, and would all be expanded."""
+        return thorough_check(type(self)(alone=True), device, lambda: self.load(found, device))
 
 
 class VLLMMarlin(_Marlin):

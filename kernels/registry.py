@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from ..errors import KernelError
-from ..formats import QuantizedWeight
+from ..formats import FORMATS, QuantizedWeight
 from ..schemes import AUTO, SCHEMES, called, schemes_of
 from . import (
     deepgemm,
@@ -172,6 +172,11 @@ def select(
         return Selection(kernel, _fallback(format_name), reason, asked)
     if not may_substitute:
         able = [name for name, kernel, _ in _in_turn(schemes_of(format_name), device, checking) if kernel is not None]
+        if not able:
+            raise KernelError(
+                f"{scheme} can't run here: {reason}. No other scheme that reads {format_name} runs on this machine either. "
+                f"{_other_formats(format_name, device, checking)}"
+            )
         raise KernelError(
             f"{scheme} can't run here: {reason}. Schemes that read {format_name} and run on this machine: {', '.join(able)}. "
             'Pick one of them, or set "missing_kernel" to "substitute" to let LightQuant take one.'
@@ -208,7 +213,13 @@ def _fastest(format_name: str, device: torch.device, checking: bool) -> Selectio
             faster = [other for other in refused if other != name]
             return Selection(kernel, _fallback(format_name), "; ".join(filter(None, (f"auto: {reason}", _passed_over(order, faster)))))
         refused[name] = f"{name} can't run here: {reason}"
-    raise KernelError(f"No kernel for {format_name} runs on {device}: {'; '.join(refused.values())}. Load a file of another format.")
+    raise KernelError(f"No kernel for {format_name} runs on {device}: {'; '.join(refused.values())}. {_other_formats(format_name, device, checking)}")
+
+
+def _other_formats(format_name: str, device: torch.device, checking: bool) -> str:
+    """What to load where nothing reads a format. A format runs on a device if its last resort does, as that needs nothing but torch."""
+    able = [other for other in FORMATS if other != format_name and best_variant(last_resort(other), device, checking)[0] is not None]
+    return f"Load a file of another format: {', '.join(able)}." if able else "Load a float file: none of LightQuant's formats runs here."
 
 
 def _passed_over(order: Order, faster: Sequence[str]) -> str:

@@ -22,6 +22,9 @@ FAST_FROM = 1 << 19
 """Outputs from which on the row-wise way lets the tensor cores accumulate fast. For fewer cuBLAS splits K, for which it then has no product with a
 bias (seen on an H200 up to 98304 outputs of 8192 inputs and more), and those are bound by the weight's bytes anyway."""
 
+LARGE = (1024, 1024, 1024)
+"""The size of a second check: of more than FAST_FROM outputs, as a video's products are, which need not be right where the few are."""
+
 
 @operator("fp8_rowwise_matmul" + MATMUL_ARGUMENTS, fake_matmul)
 def fp8_rowwise_matmul(rows, row_scale, data, scale, bias, out_dtype):
@@ -56,7 +59,10 @@ class RowWise(_ScaledMM):
     def is_supported(self, device: torch.device) -> Verdict:
         # sm_89's row-wise kernel was seen to leave the current stream before torch 2.12, and sm_120's to be missing on Windows.
         capable, why = nvidia(device, (9, 0), (10, 3), but="its row-wise scales were not reliable there")
-        return small_check(self, device) if capable else (False, why)
+        if not capable:
+            return False, why
+        works, why = small_check(self, device)
+        return small_check(self, device, LARGE) if works else (False, why)
 
 
 class TensorWise(_ScaledMM):

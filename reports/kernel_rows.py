@@ -11,6 +11,7 @@ from ..kernels.attention import KERNELS, AttentionKernel
 from ..kernels.attention.checks import SMALL, error_of
 from ..kernels.checks import numeric
 from ..kernels.checks.finding import Finding
+from ..kernels.checks.memory import is_lack_of_memory
 from ..kernels.contract import UNCHECKED, Foreseen
 from ..kernels.foreign.kernel import Foreign
 from ..kernels.foreign.packages import TRITON, install
@@ -128,8 +129,10 @@ def _error(kernel: AnyKernel, device: torch.device, findings: Mapping[str, Findi
         if isinstance(kernel, AttentionKernel):
             return _finite(error_of(kernel, device, SMALL[0], torch.bfloat16))
         return _finite(numeric.error_of(kernel, device, *numeric.SMALL, torch.bfloat16, True))
-    except torch.OutOfMemoryError:
-        return None
+    except Exception as problem:
+        if is_lack_of_memory(problem):
+            return None
+        raise
 
 
 def _seen(kernel: AnyKernel, findings: Mapping[str, Finding]) -> float | None:

@@ -1,6 +1,5 @@
 """The machine that a report is about: versions, the device and its driver."""
 
-import ctypes
 import importlib.metadata
 import platform
 import sys
@@ -10,10 +9,8 @@ import torch
 
 from .. import __version__
 from ..kernels.devices import capability
+from ..kernels.driver import driver
 from ..kernels.foreign.packages import KITCHEN, TRITON, find
-
-_VERSION_BYTES = 80
-"""NVML's NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE."""
 
 
 class Environment(NamedTuple):
@@ -56,7 +53,7 @@ def environment(device: torch.device, comfyui: str) -> Environment:
         device=str(device),
         name=gpu.name if gpu else platform.processor() or platform.machine(),
         capability=_capability(device),
-        driver=_driver() if gpu and torch.version.hip is None else "",
+        driver=driver() if gpu and torch.version.hip is None else "",
         memory=gpu.total_memory if gpu else None,
     )
 
@@ -92,14 +89,3 @@ def _capability(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).gcnArchName
     return torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else ""
-
-
-def _driver() -> str:
-    """The NVIDIA driver's version as the driver's own library says it: torch doesn't, and nvidia-smi would be another process."""
-    try:
-        nvml = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
-        version = ctypes.create_string_buffer(_VERSION_BYTES)
-        found = nvml.nvmlInit_v2() == 0 and nvml.nvmlSystemGetDriverVersion(version, _VERSION_BYTES) == 0
-    except (OSError, AttributeError):
-        return ""
-    return version.value.decode("ascii", "replace") if found else ""

@@ -46,20 +46,32 @@ def sgl_scaled_mm(a, b, a_scales, b_scales, out_dtype, bias=None) -> torch.Tenso
 VLLM_SCHEMA = "cutlass_scaled_mm(Tensor! out, Tensor a, Tensor b, Tensor a_scales, Tensor b_scales, Tensor? bias) -> ()"
 SGL_SCHEMA = "(Tensor mat_a, Tensor mat_b, Tensor scales_a, Tensor scales_b, ScalarType out_dtype, Tensor? bias) -> Tensor"
 
-_END = "SymInt size_m, SymInt size_n, SymInt size_k, bool is_k_full, bool use_atomic_add, bool use_fp32_reduce, bool is_zp_float) -> Tensor"
-OLDEST_MARLIN = "marlin_gemm(Tensor a, Tensor b_q_weight, Tensor b_scales, Tensor workspace, SymInt size_m, SymInt size_n, SymInt size_k) -> Tensor"
-"""Beside gptq_marlin_gemm up to vllm 0.10: another product."""
+_SIZES = "SymInt size_m, SymInt size_n, SymInt size_k"
+_FLAGS = "bool use_atomic_add, bool use_fp32_reduce, bool is_zp_float"
+_NONE = "Tensor? b_zeros_or_none, Tensor? g_idx_or_none, Tensor? perm_or_none"
+_SCALED = "Tensor? b_bias_or_none, Tensor b_scales, Tensor? a_scales, Tensor? global_scale"
+OLDEST_MARLIN = f"marlin_gemm(Tensor a, Tensor b_q_weight, Tensor b_scales, Tensor! workspace, {_SIZES}) -> Tensor"
+"""Beside gptq_marlin_gemm in vllm 0.8.5.post1, gone from 0.11.0: another product."""
 
 MARLIN_SCHEMAS = {
-    "vllm 0.14": "gptq_marlin_gemm(Tensor a, Tensor? c_or_none, Tensor b_q_weight, Tensor? b_bias_or_none, Tensor b_scales, Tensor? global_scale, "
-    f"Tensor? b_zeros_or_none, Tensor? g_idx_or_none, Tensor? perm_or_none, Tensor workspace, int b_q_type_id, {_END}",
-    "vllm 0.26": "marlin_gemm(Tensor a, Tensor? c_or_none, Tensor b_q_weight, Tensor? b_bias_or_none, Tensor b_scales, Tensor? a_scales, "
-    "Tensor? global_scale, Tensor? b_zeros_or_none, Tensor? g_idx_or_none, Tensor? perm_or_none, Tensor workspace, int b_type_id, " + _END,
-    "vllm 0.30": "marlin_gemm(Tensor a, Tensor? c_or_none, Tensor b_q_weight, Tensor? b_bias_or_none, Tensor b_scales, Tensor? a_scales, "
-    "Tensor? global_scale, Tensor? b_zeros_or_none, Tensor workspace, int b_type_id, SymInt size_m, SymInt size_n, SymInt size_k, "
-    "bool use_atomic_add, bool use_fp32_reduce, bool is_zp_float) -> Tensor",
+    "vllm 0.8.5": f"gptq_marlin_gemm(Tensor a, Tensor b_q_weight, Tensor b_scales, Tensor b_zeros, Tensor g_idx, Tensor perm, Tensor workspace, "
+    f"int b_q_type, {_SIZES}, bool is_k_full, bool has_zp, {_FLAGS}) -> Tensor",
+    "vllm 0.11": "gptq_marlin_gemm(Tensor a, Tensor? c_or_none, Tensor b_q_weight, Tensor? b_bias_or_none, Tensor b_scales, Tensor? global_scale, "
+    f"{_NONE}, Tensor workspace, int b_q_type, {_SIZES}, bool is_k_full, {_FLAGS}) -> Tensor",
+    "vllm 0.14": f"gptq_marlin_gemm(Tensor a, Tensor? c_or_none, Tensor b_q_weight, {_SCALED}, {_NONE}, Tensor workspace, int b_type_id, "
+    f"{_SIZES}, bool is_k_full, {_FLAGS}) -> Tensor",
+    "vllm 0.26": f"marlin_gemm(Tensor a, Tensor? c_or_none, Tensor b_q_weight, {_SCALED}, {_NONE}, Tensor workspace, int b_type_id, "
+    f"{_SIZES}, bool is_k_full, {_FLAGS}) -> Tensor",
+    "vllm 0.30": f"marlin_gemm(Tensor a, Tensor? c_or_none, Tensor b_q_weight, {_SCALED}, Tensor? b_zeros_or_none, Tensor workspace, int b_type_id, "
+    f"{_SIZES}, {_FLAGS}) -> Tensor",
 }
-"""The operator by the version of vLLM. Its name and arguments as kernels.md has them."""
+"""The operator by the version of vLLM: of 0.8.5.post1, 0.11.0 and 0.14.0 as their wheels' _C.abi3.so has it, of the others as kernels.md has it."""
+
+SGL_MARLIN = (
+    "gptq_marlin_gemm(Tensor! a, Tensor? c_or_none, Tensor! b_q_weight, Tensor! b_scales, Tensor? global_scale_or_none, "
+    f"{_NONE}, Tensor! workspace, int b_q_type_id, int size_m, int size_n, int size_k, bool is_k_full, {_FLAGS}) -> Tensor"
+)
+"""As sgl-kernel 0.3.17.post1 has it."""
 
 
 def marlin_product(values: torch.Tensor, data: torch.Tensor, scale: torch.Tensor, workspace: torch.Tensor) -> torch.Tensor:
@@ -77,16 +89,17 @@ def marlin_product(values: torch.Tensor, data: torch.Tensor, scale: torch.Tensor
 
 def marlin_operator(*arguments, names: list[str]) -> torch.Tensor:
     given = dict(zip(names, arguments, strict=True))
-    types_ = {name: given.pop(name) for name in list(given) if name in ("b_type_id", "b_q_type_id")}
+    types_ = {name: given.pop(name) for name in list(given) if name in ("b_type_id", "b_q_type_id", "b_q_type")}
     assert list(types_.values()) == [1125899907892224]
     a, data, scale = given.pop("a"), given.pop("b_q_weight"), given.pop("b_scales")
     assert (given.pop("size_m"), given.pop("size_n"), given.pop("size_k")) == (a.shape[0], scale.shape[1], a.shape[1])
     assert scale.shape[0] * 128 == a.shape[1]
     flags = {name: given.pop(name) for name in list(given) if isinstance(given[name], bool)}
     assert flags.pop("is_k_full", True)
+    assert not flags.pop("has_zp", False)
     assert flags == {"use_atomic_add": False, "use_fp32_reduce": True, "is_zp_float": False}
     workspace = given.pop("workspace")
-    assert all(rest is None for rest in given.values()), given
+    assert all(rest is None or rest.numel() == 0 for rest in given.values()), given
     return marlin_product(a, data, scale, workspace)
 
 

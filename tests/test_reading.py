@@ -141,10 +141,10 @@ REASONS = {
     "（更旧的 GPU 没有 fp8 乘法）；更快的在本机无法运行：fp8-vllm, fp8-sgl（这是预期，未经测量））",
     "No kernel for int4-g128 runs on cuda:0: int4-g128-marlin can't run here: vllm 0.26.0 (/venv/site packages/vllm): its check ended the process "
     "that ran it (exit code -11): Segmentation fault; int4-g128-torch can't run here: Triton, tiles brought by TMA is wrong here: relative error 0.2 "
-    "in a product of 48 rows. Load a file of another format.":
+    "in a product of 48 rows. Load a file of another format: fp8-channel, int8-channel.":
     "没有能在 cuda:0 上运行的 int4-g128 内核：int4-g128-marlin 在本机无法运行：vllm 0.26.0 (/venv/site packages/vllm)：检查它的进程意外结束"
     "（退出码 -11）：Segmentation fault；int4-g128-torch 在本机无法运行：Triton，分块由 TMA 载入：在本机结果不对：48 行的乘法，相对误差 0.2。"
-    "请加载其他格式的文件。",
+    "请加载其他格式的文件：fp8-channel，int8-channel。",
     "torch._scaled_mm with row-wise scales; first in the order of speed, measured on an H200":
     "torch._scaled_mm，逐行缩放；速度排在最前，在一块 H200 上实测",
     "LightQuant looked for a high-noise Wan DiT stored as fp8-channel or int8-channel in /a/diffusion models, /b and found 2: /a/x high.safetensors, "

@@ -11,6 +11,7 @@ from .. import reference
 from ..contract import Kernel, Verdict
 from ..rows import CHECKED_WIDTH, Rows
 from .finding import Finding
+from .memory import is_lack_of_memory, raise_lack_of_memory
 from .once import once
 
 Moved = TypeVar("Moved", Rows, QuantizedWeight)
@@ -23,14 +24,25 @@ Measured = tuple[str, float, float]
 
 SMALL: Size = (48, CHECKED_WIDTH, 128)
 
-THOROUGH = [
+Case = tuple[int, int, int, torch.dtype, bool]
+"""Rows, inputs and outputs of a product, the dtype of activations and output, and whether there is a bias."""
+
+THOROUGH: list[Case] = [
     (rows, inputs, outputs, dtype, has_bias)
     for inputs, outputs in ((CHECKED_WIDTH, 256), (1280, 2048))
-    for rows in (1, 17, 130)
+    for rows in (1, 17, 64, 130)
     for dtype in (torch.bfloat16, torch.float16)
     for has_bias in (True, False)
 ]
-"""The products that a foreign kernel is checked with: a modulation layer's single row, an odd number of rows, several tiles."""
+"""The products that a foreign kernel is checked with: a modulation layer's single row, an odd number of rows, a whole tile, several tiles."""
+
+OF_A_VIDEO: Case = (1024, 1280, 2048, torch.bfloat16, True)
+"""And one of so many rows that a GPU's libraries multiply it as they do a video's tokens; a CPU has one way for all, and would take long."""
+
+
+def thorough_cases(device: torch.device) -> list[Case]:
+    """What a foreign kernel is checked with on a device."""
+    return THOROUGH if device.type == "cpu" else [*THOROUGH, OF_A_VIDEO]
 
 
 @once
@@ -45,12 +57,14 @@ def small_check(kernel: Kernel, device: torch.device, size: Size = SMALL) -> Ver
 
 
 def tried(kernel: Kernel, wrong: Callable[[], str]) -> Verdict:
-    """What a check shows that says what is wrong, "" if nothing. Compilers and drivers raise anything, and the next variant may work."""
+    """What a check shows that says what is wrong, "" if nothing. Compilers and drivers raise anything, and the next variant may work.
+
+    Raises torch.OutOfMemoryError where there was no memory for it, which says nothing of the kernel.
+    """
     try:
         problem = wrong()
-    except torch.OutOfMemoryError:
-        raise  # says nothing about the kernel
     except Exception as error:
+        raise_lack_of_memory(error)
         return False, f"{kernel.variant} fails here: {first_line(error)}"
     return (False, f"{kernel.variant} is wrong here: {problem}") if problem else (True, kernel.variant)
 
@@ -60,7 +74,7 @@ def thorough_check(kernel: Kernel, device: torch.device, load: Callable[[], None
 
     def measured() -> Iterator[Measured]:
         load()
-        for rows, inputs, outputs, dtype, has_bias in THOROUGH:
+        for rows, inputs, outputs, dtype, has_bias in thorough_cases(device):
             if kernel.can_run(rows, inputs, outputs, dtype, device)[0]:
                 what = f"a product of {rows} x {inputs} by {outputs} in {str(dtype).removeprefix('torch.')}, {'with' if has_bias else 'without'} bias"
                 yield what, error_of(kernel, device, rows, inputs, outputs, dtype, has_bias), kernel.tolerance(dtype)
@@ -79,9 +93,9 @@ def judged(measured: Iterable[Measured], what: str) -> Finding:
             worst, allowed, done = max(worst, error), max(allowed, tolerance), done + 1
             if not error <= tolerance:
                 return Finding(False, f"it is wrong: relative error {error:.3g} in {described}", error)
-    except torch.OutOfMemoryError as problem:
-        return Finding(False, f"its check had no memory: {first_line(problem)}", lasting=False)
     except Exception as problem:
+        if is_lack_of_memory(problem):
+            return Finding(False, f"its check had no memory: {first_line(problem)}", lasting=False)
         return Finding(False, f"it fails: {first_line(problem)}")
     if not done:
         return Finding(False, f"it takes none of the {what} that it is checked with")

@@ -13,9 +13,13 @@ from pathlib import Path
 import torch
 
 from ...errors import KernelError
+from ..driver import driver
+from ..foreign.packages import TRITON, find
 from .finding import Finding
 
 PACK = Path(__file__).resolve().parents[2]
+
+OF_AN_EARLIER_START = "that was found at an earlier start: to check it again, turn on recheck in Kernel Report, or run lightquant doctor --recheck"
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +34,15 @@ def path() -> Path:
 
 
 def key(kernel: str, package: str, device: torch.device) -> str:
-    """What a finding holds for: this kernel of this package, with this torch, on this device, checked by this code."""
-    capability = ".".join(map(str, torch.cuda.get_device_capability(device))) if device.type == "cuda" else ""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return " | ".join((kernel, package, f"torch {torch.__version__}", f"{name} {capability}".strip(), _code()))
+    """What a finding holds for: this kernel of this package, with this torch and Triton, on this device with this driver, checked by this code."""
+    triton = find(TRITON)
+    parts = [kernel, package, f"torch {torch.__version__}", f"{TRITON.module} {triton.version if triton else ''}"]
+    if device.type == "cuda":
+        capability = ".".join(map(str, torch.cuda.get_device_capability(device)))
+        parts += [f"{torch.cuda.get_device_name(device)} {capability}", f"driver {driver()}"]
+    else:
+        parts.append(device.type)
+    return " | ".join((*parts, _code()))
 
 
 _here: dict[str, Finding] = {}
@@ -41,22 +50,23 @@ _here: dict[str, Finding] = {}
 
 
 def recall(known: str) -> Finding | None:
-    """What is known under a key."""
+    """What is known under a key. A failure that another process has found says so, and how to let it be found out again."""
     if known in _here:
         return _here[known]
     kept = _read().get(known)
     try:
-        return Finding(**kept) if isinstance(kept, dict) else None
+        found = Finding(**kept) if isinstance(kept, dict) else None
     except TypeError:  # another hand has written it
         return None
+    return found._replace(why=f"{found.why}; {OF_AN_EARLIER_START}") if found and not found.works else found
 
 
 def remember(findings: Mapping[str, Finding]) -> None:
     """Add those that last to what is known, by key. A file that can't be written costs the next start its checks, and no more."""
+    _here.update((known, finding) for known, finding in findings.items() if finding.lasting or finding.costly)
     target, lasting = path(), {known: finding for known, finding in findings.items() if finding.lasting}
     if not lasting:
         return
-    _here.update(lasting)
     kept = {known: {"works": finding.works, "why": finding.why, "error": finding.error} for known, finding in lasting.items()}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

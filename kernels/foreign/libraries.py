@@ -43,13 +43,8 @@ def has_operator(name: str) -> bool:
     return bool(torch._C._jit_get_schemas_for_operator(name))
 
 
-def parameters_of(name: str) -> list[str]:
-    """The names of an operator's parameters, by which its versions differ."""
-    return [argument.name for argument in arguments_of(name)]
-
-
 def arguments_of(name: str) -> list[torch._C.Argument]:
-    """An operator's parameters, with their types and defaults."""
+    """An operator's parameters, with their types and defaults, by which its versions differ."""
     (schema,) = torch._C._jit_get_schemas_for_operator(name)
     return schema.arguments
 

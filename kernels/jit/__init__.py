@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from types import ModuleType
 
-import torch
+from ..checks.memory import raise_lack_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -13,16 +13,15 @@ log = logging.getLogger(__name__)
 def if_right(name: str, check: Callable[[ModuleType], bool], otherwise: str) -> ModuleType | None:
     """A module of this folder if the check of it holds: Triton may be missing, unable to compile (no C compiler, say), or wrong.
 
-    otherwise: what happens without it, for the log.
+    otherwise: what happens without it, for the log. Raises torch.OutOfMemoryError where there was no memory for the check.
     """
     try:
         module = importlib.import_module(f".{name}", __package__)
         if check(module):
             return module
         problem: object = "its results are wrong here"
-    except torch.OutOfMemoryError:
-        raise
     except Exception as error:  # a compiler may raise anything, and without it the eager way works
+        raise_lack_of_memory(error)
         problem = error
     log.warning("LightQuant: %s, as Triton can't be used: %s", otherwise, problem)
     return None

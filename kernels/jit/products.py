@@ -102,11 +102,11 @@ def multiply_by_pointers(
 def multiply_by_descriptors(
     a_desc, b_desc, out_desc, out_ptr, row_scale_ptr, column_scale_ptr, bias_ptr, rows, columns, inner, out_stride, programs,
     has_bias: tl.constexpr, has_out_desc: tl.constexpr, block_rows: tl.constexpr, block_columns: tl.constexpr, block_inner: tl.constexpr,
-    group: tl.constexpr, parts: tl.constexpr, acc_dtype: tl.constexpr, specialize: tl.constexpr, flatten: tl.constexpr,
+    group: tl.constexpr, parts: tl.constexpr, acc_dtype: tl.constexpr, flatten: tl.constexpr,
 ):  # fmt: skip
-    """Every programs-th tile of the product a program; specialize and flatten: see tiles.Tile."""
+    """Every programs-th tile of the product a program; flatten: see tiles.Tile."""
     tiles_down, tiles_across = tl.cdiv(rows, block_rows), tl.cdiv(columns, block_columns)
-    for index in tl.range(tl.program_id(0), tiles_down * tiles_across, programs, flatten=flatten, warp_specialize=specialize):
+    for index in tl.range(tl.program_id(0), tiles_down * tiles_across, programs, flatten=flatten):
         down, across = _place(index, tiles_down, tiles_across, group)
         first_row, first_column = down * block_rows, across * block_columns
         acc = tl.zeros((block_rows, block_columns), dtype=acc_dtype)
@@ -148,10 +148,10 @@ def multiply(
         )  # fmt: skip
         return
     a, b = TensorDescriptor.from_tensor(rows, [tile.rows, tile.inner]), TensorDescriptor.from_tensor(data, [tile.columns, tile.inner])
-    has_out_desc = describable(out) and not tile.specialize  # Triton 3.6 can't split one store between two warp groups
+    has_out_desc = describable(out)
     out_desc = TensorDescriptor.from_tensor(out, [tile.rows, tile.columns // parts]) if has_out_desc else None
-    programs = min(tiles, processors * tile.residents) if tile.residents else tiles
+    programs = min(tiles, processors * tile.residents)
     multiply_by_descriptors[(programs,)](
         a, b, out_desc, out, row_scale, scale, bias, count, columns, inner, out.stride(0), programs,
-        has_out_desc=has_out_desc, parts=parts, specialize=tile.specialize, flatten=tile.flatten, **common,
+        has_out_desc=has_out_desc, parts=parts, flatten=tile.flatten, **common,
     )  # fmt: skip

@@ -19,8 +19,7 @@ class Tile(NamedTuple):
 
     rows, columns: of the result; inner: codes of K taken at a time; stages: how many times that is on its way at once; warps: of the program.
     group: rows of tiles that are worked on side by side, for L2; parts: the result is written in so many, each of its own shared memory's size.
-    descriptors: by TMA, a persistent program for each resident on a processor, or, with residents 0, a program a tile.
-    specialize: one warp group loads, the others multiply (sm_90: from 4 warps on it makes 12, and the result goes out by pointers, in one part).
+    descriptors: by TMA, a persistent program for each resident on a processor.
     flatten: the loops over tiles and over K are made one, so that the next tile's loads start early.
     """
 
@@ -33,7 +32,6 @@ class Tile(NamedTuple):
     parts: int = 1
     descriptors: bool = False
     residents: int = 1
-    specialize: bool = False
     flatten: bool = False
 
 

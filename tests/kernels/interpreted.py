@@ -32,7 +32,7 @@ TOLERANCE = {torch.float32: 1e-5, torch.float16: 0.004, torch.bfloat16: 0.008}
 SHAPES = ((33, 40, 96), (17, 9, 53), (130, 70, 256), (1, 64, 144))
 TILES = (
     Tile(32, 32, 32, 2, 4, group=2), Tile(32, 32, 32, 2, 4, parts=2), Tile(32, 64, 32, 2, 4, parts=2, descriptors=True),
-    Tile(32, 32, 32, 2, 4, descriptors=True, residents=0, specialize=True), Tile(32, 32, 32, 2, 4, descriptors=True, flatten=True),
+    Tile(32, 32, 32, 2, 4, descriptors=True), Tile(32, 32, 32, 2, 4, descriptors=True, flatten=True),
 )  # fmt: skip
 HOPPER, PROCESSORS = (9, 0), 3
 

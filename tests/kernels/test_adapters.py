@@ -33,8 +33,7 @@ def operators():
         library._destroy()
 
 
-def define_marlin(define, version: str, namespace: str = "_C") -> None:
-    schema = doubles.MARLIN_SCHEMAS[version]
+def define_marlin(define, schema: str, namespace: str = "_C") -> None:
     names = [part.split(" ")[-1] for part in schema.split("(", 1)[1].split(")", 1)[0].split(", ")]
     define(namespace, schema, functools.partial(doubles.marlin_operator, names=names))
 
@@ -84,7 +83,7 @@ def test_sgl(operators, kernel, dtype):
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("version", list(doubles.MARLIN_SCHEMAS))
 def test_vllms_marlin_in_every_version(operators, version, dtype):
-    define_marlin(operators, version)
+    define_marlin(operators, doubles.MARLIN_SCHEMAS[version])
     kernel = marlin.VLLMMarlin()
     kernel.load(NOWHERE, CPU)
     check(kernel, dtype)
@@ -99,7 +98,7 @@ def test_vllms_library_is_enough_whatever_the_operator_is_called(operators, tmp_
         raise AssertionError(f"{name} was imported")
 
     (tmp_path / "_C.abi3.so").touch()
-    monkeypatch.setattr(torch.ops, "load_library", lambda path: define_marlin(operators, version))
+    monkeypatch.setattr(torch.ops, "load_library", lambda path: define_marlin(operators, doubles.MARLIN_SCHEMAS[version]))
     monkeypatch.setattr(libraries.importlib, "import_module", never)
     marlin.VLLMMarlin().load(Found("vllm", str(tmp_path), ""), CPU)
 
@@ -108,14 +107,21 @@ def test_the_oldest_marlin_of_vllm_is_passed_over(operators):
     operators("_C", doubles.OLDEST_MARLIN, lambda *arguments: arguments[0])
     with pytest.raises(ImportError, match="takes no type of weights"):
         marlin.VLLMMarlin().load(NOWHERE, CPU)
-    define_marlin(operators, "vllm 0.14")
+    define_marlin(operators, doubles.MARLIN_SCHEMAS["vllm 0.8.5"])
     marlin.VLLMMarlin().load(NOWHERE, CPU)
     check(marlin.VLLMMarlin(), torch.bfloat16)
 
 
+def test_a_marlin_whose_type_of_weights_is_no_number_is_passed_over(operators):
+    """Before vllm 0.6.5 it was an object of a class of its own."""
+    define_marlin(operators, doubles.MARLIN_SCHEMAS["vllm 0.8.5"].replace("int b_q_type", "Any b_q_type"))
+    with pytest.raises(ImportError, match="takes no type of weights"):
+        marlin.VLLMMarlin().load(NOWHERE, CPU)
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_sgls_marlin(operators, dtype):
-    define_marlin(operators, "vllm 0.14", "sgl_kernel")
+    define_marlin(operators, doubles.SGL_MARLIN, "sgl_kernel")
     kernel = marlin.SGLMarlin()
     kernel.load(NOWHERE, CPU)
     check(kernel, dtype)
@@ -129,6 +135,47 @@ def test_marlin_itself(monkeypatch, kernel, dtype):
     kernel.load(Found(name, "/nowhere", ""), CPU)
     check(kernel, dtype)
     assert not kernel.can_run(1, 256, 192, dtype, CPU)[0]
+
+
+@pytest.fixture
+def many_rows_by_triton(monkeypatch):
+    """Triton as on a GPU where it works: what it would multiply is multiplied by the oracle."""
+
+    class Expanding:
+        def is_supported(self, device):
+            return True, "here"
+
+        def matmul(self, rows, weight, bias, out_dtype):
+            return reference.matmul(marlin.ISTMarlin(), rows, weight, bias).to(out_dtype)
+
+    monkeypatch.setattr(marlin, "_MANY_ROWS", Expanding())
+
+
+def test_marlins_check_is_of_the_provider_where_triton_works_too(monkeypatch, many_rows_by_triton):
+    multiplied = []
+
+    def mul(a, *operands):
+        multiplied.append(a.shape[0])
+        doubles.ist_mul(a, *operands)
+
+    doubles.module(monkeypatch, "marlin", mul=mul)
+    kernel = marlin.ISTMarlin()
+    finding = kernel.examine(NOWHERE._replace(module="marlin"), CPU)
+    assert finding.works, finding.why
+    assert {1, 17, 64, 130} <= set(multiplied)
+    assert f"in {len(multiplied)} products" in finding.why
+    multiplied.clear()
+    check(kernel, torch.bfloat16)
+    assert multiplied == [], "small weights are expanded where there is no check"
+
+
+def test_a_marlin_that_raises_is_found_out_where_triton_works_too(monkeypatch, many_rows_by_triton):
+    def mul(*_):
+        raise RuntimeError("no kernel image is available")
+
+    doubles.module(monkeypatch, "marlin", mul=mul)
+    finding = marlin.ISTMarlin().examine(NOWHERE._replace(module="marlin"), CPU)
+    assert (finding.works, finding.why) == (False, "it fails: no kernel image is available")
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e30], ids=str)
@@ -261,7 +308,7 @@ def test_a_weight_of_another_packing_goes_to_the_fallback():
 def test_they_compile_without_a_graph_break(monkeypatch, operators, kernel):
     operators("_C", doubles.VLLM_SCHEMA, doubles.vllm_scaled_mm)
     operators("sgl_kernel", "int8_scaled_mm" + doubles.SGL_SCHEMA, doubles.sgl_scaled_mm)
-    define_marlin(operators, "vllm 0.26")
+    define_marlin(operators, doubles.MARLIN_SCHEMAS["vllm 0.26"])
     doubles.module(monkeypatch, "deep_gemm", fp8_gemm_nt=doubles.fp8_gemm_nt)
     doubles.module(monkeypatch, "q8_kernels.functional.linear", **KONAKONA)
     x, weight, bias = operands(kernel, 17, torch.bfloat16)

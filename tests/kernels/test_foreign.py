@@ -21,6 +21,8 @@ PRODUCTS = {
     "raising": "raise RuntimeError('no kernel image is available')",
     "crashing": "import ctypes; ctypes.string_at(0)",
     "out of memory": "import torch; raise torch.OutOfMemoryError('CUDA out of memory')",
+    "out of memory beside others": "raise RuntimeError('CUDA error: out of memory')",
+    "killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
     "noisy": "print('{\"hello\": 1}', flush=True); " + RIGHT,
     "slow": "import time; time.sleep(600)",
 }
@@ -134,6 +136,18 @@ def test_a_kernel_that_hangs_is_given_up(install, kernel, monkeypatch):
     able, why = kernel.is_supported(CPU)
     assert not able
     assert "its check ended the process that ran it (no answer in 15 s)" in why
+    assert not remembered.path().exists(), "the machine may have been busy"
+    monkeypatch.setattr(in_child.subprocess, "run", None)
+    assert kernel.is_supported(CPU) == (able, why), "this process waits for it once"
+
+
+def test_a_check_that_is_killed_from_outside_is_made_again(install, kernel):
+    install("killed")
+    able, why = kernel.is_supported(CPU)
+    assert not able
+    assert "its check ended the process that ran it (killed from outside, as systems do that run out of memory)" in why
+    assert not remembered.path().exists()
+    assert in_child.recalled([(kernel.address, kernel.found().described)], CPU) == {}
 
 
 def test_after_a_crash_the_others_are_checked_in_a_new_process(install):
@@ -152,11 +166,12 @@ def test_a_process_that_does_not_start_is_not_remembered(install, kernel, monkey
     assert not remembered.path().exists()
 
 
-def test_a_lack_of_memory_is_not_remembered(install, kernel):
-    install("out of memory")
+@pytest.mark.parametrize(("product", "said"), [("out of memory", "CUDA out of memory"), ("out of memory beside others", "CUDA error: out of memory")])
+def test_a_lack_of_memory_is_not_remembered(install, kernel, product, said):
+    install(product)
     able, why = kernel.is_supported(CPU)
     assert not able
-    assert "its check had no memory: CUDA out of memory" in why
+    assert f"its check had no memory: {said}" in why
     assert not remembered.path().exists()
 
 

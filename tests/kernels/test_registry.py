@@ -1,3 +1,5 @@
+import functools
+
 import pytest
 import torch
 from lightquant.errors import KernelError
@@ -12,6 +14,7 @@ from lightquant.kernels.foreign.packages import TORCH
 from lightquant.kernels.order import Order, last_resort
 from lightquant.kernels.registry import VARIANTS
 from lightquant.schemes import SCHEMES, called, schemes_of
+from lightquant.texts import catalogue
 
 CPU = torch.device("cpu")
 LIGHTX2V = [
@@ -71,8 +74,27 @@ def test_a_missing_kernel_is_replaced_by_one_of_the_format_or_stops():
 
 @pytest.mark.parametrize("scheme", ["auto", "fp8-vllm"])
 def test_a_device_that_runs_nothing_is_an_error_and_no_recursion(scheme):
-    with pytest.raises(KernelError, match="No kernel for fp8-channel runs on meta"):
+    with pytest.raises(KernelError, match=r"No kernel for fp8-channel runs on meta.*Load a float file: none of LightQuant's formats runs here\."):
         select(scheme, "fp8-channel", torch.device("meta"))
+
+
+@pytest.mark.parametrize(
+    ("may_substitute", "said"),
+    [(True, "No kernel for fp8-channel runs on cpu"), (False, "No other scheme that reads fp8-channel runs on this machine either.")],
+)
+def test_where_nothing_reads_a_format_the_formats_that_run_are_named(monkeypatch, may_substitute, said):
+    """As on a Mac, whose GPU has no fp8."""
+    monkeypatch.setattr(registry, "best_variant", functools.partial(without_fp8, best_variant))
+    with pytest.raises(KernelError) as problem:
+        select("fp8-vllm", "fp8-channel", CPU, may_substitute=may_substitute)
+    assert said in str(problem.value)
+    assert str(problem.value).endswith("Load a file of another format: int8-channel, int4-g128.")
+    assert "missing_kernel" not in str(problem.value), "nothing could be substituted"
+    assert catalogue("zh").translate(str(problem.value)).endswith("请加载其他格式的文件：int8-channel，int4-g128。")
+
+
+def without_fp8(ask, scheme, device, checking=True):
+    return (None, "this device has no fp8") if "fp8" in scheme else ask(scheme, device, checking)
 
 
 def test_shapes_the_kernel_cannot_take_go_to_the_fallback():

@@ -243,6 +243,16 @@ def test_a_full_device_is_not_taken_for_a_kernel_that_cant_run(monkeypatch):
     assert "no memory left" in auto.why
 
 
+def test_a_card_that_others_fill_costs_a_row_its_figure_alone(monkeypatch):
+    def full(*_):
+        raise RuntimeError("CUDA error: out of memory")
+
+    kernel_report(CPU)
+    monkeypatch.setattr(numeric, "error_of", full)
+    row = row_of(kernel_report(CPU), "fp8-torch")
+    assert (row.available, row.error) == (True, None)
+
+
 def test_what_is_known_is_told_without_running_anything(site, monkeypatch):
     def never(*_, **__):
         raise AssertionError("something was run")
