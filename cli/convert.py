@@ -101,7 +101,7 @@ def describe(plan: Plan, target: str, size: int) -> str:
     if len(plan.unfit) > 5:
         lines.append(f"  and {len(plan.unfit) - 5} more like it")
     if plan.left_out:
-        lines.append(f"  left out, as no loader reads them: {len(plan.left_out)} tensors ({plan.left_out[0]}, ...)")
+        lines.append(f"  left out, as the model does not use them: {len(plan.left_out)} tensors ({plan.left_out[0]}, ...)")
     return "\n".join(lines)
 
 

@@ -7,12 +7,10 @@ from typing import NamedTuple
 
 from ..errors import ConvertError
 from ..formats import ABSMAX, DTYPES, FP8_CHANNEL, Format, mixture
-from ..loaders.components import COMPONENTS, component_of
+from ..loaders.components import COMPONENTS
 from ..loaders.files import Header
-from ..loaders.foreign import describe_foreign, quantized_otherwise
-from ..loaders.scaled import SCALES, bare_name
+from .floats import float_component, of_others
 from .for_comfyui import names_for_comfyui
-from .names import into_original
 from .recipe import FLOAT
 from .selection import USUAL_DTYPE, is_left_out, is_quantized, layers_in
 from .settings import COMFYUI, LIGHTX2V, SINGLE, SPLIT, Settings
@@ -87,21 +85,16 @@ def plan_of(path: str, headers: Mapping[str, Header], settings: Settings, name: 
 
     Raises ConvertError where the source is none of the components, is quantized already, or the format can't be written for the reader.
     """
-    keys = [bare_name(key) for key in headers]
-    component = component_of(map(into_original(keys), keys))
-    if component is None:
-        raise ConvertError(f"LightQuant can't convert {path}: it is {describe_foreign(headers)}, where a Wan DiT, its T5 or its CLIP is needed.")
-    scaled = [key for key in headers if key.endswith(SCALES)]
-    if scaled or quantized_otherwise(headers):
-        mark = scaled[0] if scaled else "see lightquant inspect"
-        raise ConvertError(f"LightQuant can't convert {path}: it is quantized already ({mark}). Take the float model.")
+    component = float_component(path, headers)
+    others = set(of_others(headers))
+    own = {key: header for key, header in headers.items() if key not in others}
     if settings.reader == COMFYUI:
-        rename = _then(rename, names_for_comfyui(component.name, keys))
-    chosen = _chosen(path, component.name, {rename(key): header.shape for key, header in headers.items()}, settings)
+        rename = _then(rename, names_for_comfyui(component.name, own))
+    chosen = _chosen(path, component.name, {rename(key): header.shape for key, header in own.items()}, settings)
     dtype = DTYPES[settings.dtype or USUAL_DTYPE[component.name]]
-    left_out = tuple(key for key in headers if is_left_out(component.name, key))
+    left_out = tuple(key for key in headers if key in others or is_left_out(component.name, key))
     outputs, unfit = [], {}
-    for key, header in headers.items():
+    for key, header in own.items():
         if key in left_out:
             continue
         new = rename(key)
