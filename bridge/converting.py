@@ -119,7 +119,7 @@ def convert(prepared: Prepared, progress: Progress) -> dict[str, object]:
 def _folder_of(path: str) -> Iterator[None]:
     """Makes the folders that a path needs; those it made go again where the block raises."""
     folder, made = os.path.dirname(path), []
-    while not os.path.isdir(folder):
+    while not os.path.isdir(folder) and os.path.dirname(folder) != folder:  # a disk that is not there has no end
         made.append(folder)
         folder = os.path.dirname(folder)
     os.makedirs(os.path.dirname(path), exist_ok=True)

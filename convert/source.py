@@ -40,10 +40,14 @@ class Source:
         if header.offset is None:
             return self._pickled(header.file)[key]
         buffer = torch.empty(header.nbytes, dtype=torch.uint8)
-        with open(header.file, "rb", buffering=0) as file:
-            file.seek(header.offset)
-            if not _fill(memoryview(buffer.numpy()), file):
-                raise ConvertError(f"{header.file} ends before {key} does: it was changed while it was converted. Nothing was written.")
+        try:
+            with open(header.file, "rb", buffering=0) as file:
+                file.seek(header.offset)
+                is_whole = _fill(memoryview(buffer.numpy()), file)
+        except OSError as problem:
+            raise ConvertError(f"{header.file} could not be read: {problem.strerror or problem}. Nothing was written.") from problem
+        if not is_whole:
+            raise ConvertError(f"{header.file} ends before {key} does: it was changed while it was converted. Nothing was written.")
         return buffer.view(header.dtype).reshape(header.shape)
 
     def _pickled(self, file: str) -> dict[str, torch.Tensor]:
