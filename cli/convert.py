@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from safetensors.torch import load_file
 
 from ..convert.for_comfyui import add_tokenizer
+from ..convert.for_lightx2v import name_for_lightx2v
 from ..convert.lora import Lora, open_lora
 from ..convert.names import ORIGINAL, RENAMES, rename_for
 from ..convert.plan import Plan, plan_of
@@ -18,6 +19,7 @@ from ..convert.settings import COMFYUI, LAYOUTS, LIGHTX2V, READERS, SINGLE, Sett
 from ..convert.source import Source
 from ..errors import ConvertError
 from ..formats import ABSMAX, DTYPES, FORMATS, MSE
+from ..loaders.checkpoint import without_prefix
 from ..loaders.download import readable
 from ..loaders.files import SAFETENSORS, opener
 from ..loaders.scaled import bare_name
@@ -64,7 +66,9 @@ def run(options: argparse.Namespace) -> int:
     source = Source(options.source)
     if options.reader == COMFYUI:
         add_tokenizer(source, options.tokenizer)
-    rename = rename_for(options.names, [bare_name(key) for key in source.headers])
+    else:
+        name_for_lightx2v(source)
+    rename = rename_for(options.names, without_prefix(source.headers))
     plan = plan_of(options.source, source.headers, settings, name, lambda key: rename(bare_name(key)))
     loras = _loras(options, shapes_of(source, plan))
     say(describe(plan, options.target, size_of(source, plan, loras)))
@@ -116,7 +120,10 @@ def _name(target: str, settings: Settings) -> str:
 
 
 def _loras(options: argparse.Namespace, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Lora]:
-    """The LoRAs by what they were called on the command line. Raises ConvertError where one does not fit tensors of these shapes."""
+    """The LoRAs by what they were called on the command line. Raises ConvertError where one is there twice, or fits no tensors of these shapes."""
+    twice = next((text for text, count in Counter(options.lora).items() if count > 1), None)
+    if twice:
+        raise ConvertError(f"The LoRA {twice} is asked for twice. Name it once, with both strengths together.")
     loras = {text: open_lora(text, opener(lambda path: (load_file(path), {}))) for text in options.lora}
     for lora in loras.values():
         lora.check(shapes, options.source, options.allow_unmatched)

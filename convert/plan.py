@@ -12,7 +12,7 @@ from ..loaders.files import Header
 from .floats import float_component, of_others
 from .for_comfyui import names_for_comfyui
 from .recipe import FLOAT
-from .selection import USUAL_DTYPE, is_left_out, is_quantized, layers_in
+from .selection import USUAL_DTYPE, check_keep, is_left_out, is_quantized, layers_in
 from .settings import COMFYUI, LIGHTX2V, SINGLE, SPLIT, Settings
 from .stored import CORE_NAMES, Stored, packing_for, stored_parts
 
@@ -22,7 +22,8 @@ CHUNK = 100
 NOT_IN_CORE = ("clip",)
 """The components whose own loader in ComfyUI takes the codes of a quantized file for its weights, without a word."""
 
-_BLOCK = re.compile(r"blocks\.(\d+)\.")
+_BLOCK = re.compile(r"(?:blocks|encoder\.block|visual\.transformer|encoder\.layers)\.(\d+)\.")
+"""A block in the names of any component."""
 
 _FACE_BLOCKS = 5
 """Wan Animate has a face adapter for every fifth block, which LightX2V keeps in that block's file."""
@@ -113,6 +114,7 @@ def _then(first: Callable[[str], str], second: Callable[[str], str]) -> Callable
 
 def _chosen(path: str, component: str, shapes: Mapping[str, tuple[int, ...]], settings: Settings) -> dict[str, Format]:
     """The format of every tensor that is to be quantized, by the key that it is written under. shapes: of all tensors, by the same."""
+    check_keep(path, shapes, settings.keep)
     layers = layers_in(component, shapes)
     if settings.recipe:
         settings.recipe.check(path, component, {layer: prod(shapes[key]) for key, layer in layers.items()})

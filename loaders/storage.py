@@ -78,7 +78,7 @@ def storage_of(path: str) -> Storage:
     if unknown:
         raise _error(path, f"{indexes[0]} does not name {_some(unknown)}, so the two are not of one checkpoint. Fetch the folder again")
     kind = kinds.pop()
-    absent = _absent(kind, [os.path.splitext(name)[0] for name in wanted])
+    absent = _absent(kind, [os.path.splitext(name)[0] for name in wanted], bool(index))
     if absent:
         raise _error(path, f"{_some(absent)} {'is' if len(absent) == 1 else 'are'} absent. Fetch the folder again")
     return Storage(path, kind, tuple(os.path.join(path, name) for name in wanted), index)
@@ -152,10 +152,10 @@ def _only_file(path: str, names: Iterable[str]) -> Storage:
     raise _error(path, "there is no .safetensors file in this folder. Pick the folder that holds the checkpoint's parts")
 
 
-def _absent(kind: str, stems: list[str]) -> list[str]:
-    """The parts that the names of the others promise."""
+def _absent(kind: str, stems: list[str], is_indexed: bool) -> list[str]:
+    """The parts that the names of the others promise; without an index, that of what is in no block promises a block."""
     if kind == SPLIT:
-        last = max((int(found[1]) for stem in stems if (found := _BLOCK.match(stem))), default=0)
+        last = max((int(found[1]) for stem in stems if (found := _BLOCK.match(stem))), default=-1 if is_indexed else 0)
         promised = [f"block_{number}" for number in range(last + 1)] + [_REST]
     elif kind == CHUNKED:
         name = stems[0].rpartition("_part")[0]

@@ -255,7 +255,7 @@ def test_a_second_run_to_the_same_place_leaves_the_first_ones_file_alone(source,
     def meanwhile(done: int, total: int) -> None:
         if not met:
             for place in (target, tmp_path / "link" / "out.safetensors"):
-                with pytest.raises(ConvertError, match="is being written already, by another run. Wait for it, or choose another name") as caught:
+                with pytest.raises(ConvertError, match=r"is being written already, by another run. Wait for it, or choose another name") as caught:
                     convert(source, place, settings, force=True)
                 met.append(caught.value)
             assert not discard(str(target))
@@ -305,7 +305,7 @@ def test_a_folder_takes_no_files_place(source, tmp_path, layout):
     target = tmp_path / "out"
     before_and_after(target)
     plan = plan_of(str(source), Source(str(source)).headers, Settings("int8-channel", layout=layout), "out")
-    with pytest.raises(ConvertError, match="is a file, where a folder is to be written. Choose another name"):
+    with pytest.raises(ConvertError, match=r"is a file, where a folder is to be written. Choose another name"):
         module.check_target(plan, str(target), force=True)
 
 

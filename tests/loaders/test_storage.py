@@ -210,3 +210,12 @@ def test_parts_are_folded_into_their_folder_where_they_are_not_alone():
     assert fold_parts([*parts, os.path.join("b", "wan_part2.safetensors"), "block_0.safetensors", "non_block.safetensors", "wan.safetensors"]) == {
         "a", os.path.join("b", "wan_part2.safetensors"), os.curdir, "wan.safetensors",
     }  # fmt: skip
+
+
+def test_an_index_of_what_is_in_no_block_promises_no_block(tmp_path):
+    """As LightX2V's converter writes a CLIP by blocks."""
+    folder = small_models.save({"visual.head": torch.ones(2)}, tmp_path / "clip" / "non_block.safetensors").parent
+    with pytest.raises(CheckpointError, match=r"block_0.safetensors is absent"):
+        storage_of(str(folder))
+    (folder / INDEX).write_text(json.dumps({"weight_map": {"visual.head": "non_block.safetensors"}}))
+    assert storage_of(str(folder)).kind == SPLIT
