@@ -25,6 +25,9 @@ def float_component(path: str, headers: Mapping[str, Header]) -> Component:
         raise ConvertError(f"LightQuant can't convert {path}: it is quantized already ({mark}). Take the float model.")
     if other:
         raise ConvertError(f"LightQuant can't convert {path}: it is {other.what}. Take the float model.")
+    unknown = next(((key, header.unknown) for key, header in own.items() if header.unknown), None)
+    if unknown:
+        raise ConvertError(f"LightQuant can't convert {path}: {unknown[0]} is stored as {unknown[1]}, which it does not know. Take the float model.")
     codes = [key for key, header in own.items() if key.endswith(".weight") and len(header.shape) > 1 and not header.dtype.is_floating_point]
     if codes:
         dtype = str(own[codes[0]].dtype).removeprefix("torch.")

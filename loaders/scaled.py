@@ -75,7 +75,7 @@ def to_row_scales(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, st
 def _format_of(tensors: Mapping[str, torch.Tensor | Header], layer: str) -> Format | None:
     weight = tensors[layer + ".weight"]
     scale = next(tuple(tensors[layer + suffix].shape) for suffix in SCALES if layer + suffix in tensors)
-    if math.prod(scale) == 1:
+    if math.prod(scale) == 1 and weight.shape:
         scale = (weight.shape[0], 1)  # as to_row_scales makes it
     return format_of(weight.dtype, tuple(weight.shape), scale)
 

@@ -21,6 +21,9 @@ INDEX = ".safetensors.index.json"
 CONFIG = "config.json"
 _REST = "non_block"
 _BLOCK = re.compile(r"block_(\d+)")
+_MOST_PARTS = 10_000
+"""More than any checkpoint has. Names are free to have any number, and the parts that they promise are listed."""
+
 _PART_NAMES = {SPLIT: re.compile(rf"{_BLOCK.pattern}|{_REST}"), CHUNKED: re.compile(r".+_part\d+"), SHARDED: re.compile(r".+-\d{5}-of-\d{5}")}
 """Kind of folder -> how the files in it are named, without .safetensors: LightX2V's two, and the shards that models are published in."""
 
@@ -78,6 +81,9 @@ def storage_of(path: str) -> Storage:
     if unknown:
         raise _error(path, f"{indexes[0]} does not name {_some(unknown)}, so the two are not of one checkpoint. Fetch the folder again")
     kind = kinds.pop()
+    beyond = [name for name in wanted if part_kind(name) and max(map(int, re.findall(r"\d+(?=\D*$)", name)), default=0) >= _MOST_PARTS]
+    if beyond:
+        raise _error(path, f"it holds {_some(beyond)}, where no checkpoint has {_MOST_PARTS} parts. Fetch the folder again")
     absent = _absent(kind, [os.path.splitext(name)[0] for name in wanted], bool(index))
     if absent:
         raise _error(path, f"{_some(absent)} {'is' if len(absent) == 1 else 'are'} absent. Fetch the folder again")

@@ -36,6 +36,14 @@ def test_what_bitsandbytes_quantized_is_called_so(tmp_path, floats, mark):
         plan(tmp_path / "nf4.safetensors", codes)
 
 
+def test_a_dtype_that_is_not_known_is_not_copied_as_bytes(tmp_path, floats):
+    path = small_models.save({**floats["dit"], "x.bias": torch.ones(8, dtype=torch.uint8)}, tmp_path / "e8m0.safetensors")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"dtype":"U8","shape"', b'"dtype":"U9","shape"'))
+    with pytest.raises(ConvertError, match=r"x.bias is stored as U9, which it does not know. Take the float model"):
+        plan_of("e8m0", Source(str(path)).headers, Settings("fp8-channel"), "out")
+
+
 def test_an_fp8_cast_of_a_float_model_is_still_converted(tmp_path, floats):
     assert plan(tmp_path / "fp8.safetensors", cast(floats["dit"], torch.float8_e4m3fn)).format == "fp8-channel"
 
