@@ -26,6 +26,7 @@ from ..loaders.scaled import bare_name
 from ..reports.error_report.collect import Collector
 from ..reports.error_report.files import paths_for, save
 from ..reports.error_report.text import to_text
+from .device import device_of
 from .output import LANGUAGE, say, tell
 from .progress import Bar
 from .report import report_name
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    device_of(options)
     recipe = read_recipe(options.recipe) if options.recipe else None
     dtype, scaling = options.dtype or (recipe and recipe.dtype), options.scale or (recipe and recipe.scaling) or ABSMAX
     settings = Settings(options.format, options.layout, options.reader, tuple(options.keep), dtype, scaling, options.device, recipe)
@@ -111,9 +113,10 @@ def describe(plan: Plan, target: str, size: int) -> str:
 
 def _name(target: str, settings: Settings) -> str:
     """What the files are called, without their end."""
-    stem, end = os.path.splitext(os.path.basename(os.path.normpath(target)))
+    name = os.path.basename(os.path.normpath(target))
     if settings.layout != SINGLE:
-        return stem
+        return name
+    stem, end = os.path.splitext(name)
     if end.lower() not in (*SAFETENSORS, ".pth"):
         raise ConvertError(f"OUT is {target}, where a file ending in .safetensors or .pth is needed, or a folder with --layout split or chunked.")
     return stem

@@ -15,6 +15,7 @@ from ..loaders.download import readable
 from ..loaders.scaled import bare_name
 from ..reports.sensitivity import Asked, Sensitivity
 from ..reports.sensitivity_text import to_text
+from .device import device_of
 from .output import say, tell
 from .progress import Bar
 
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    device_of(options)
     if options.out:
         check_target(options.out, options.force)
     source = Source(options.source)

@@ -17,7 +17,7 @@ from .settings import COMFYUI, LIGHTX2V, SINGLE, SPLIT, Settings
 from .stored import CORE_NAMES, Stored, packing_for, stored_parts
 
 CHUNK = 100
-"""Tensors in a file of a chunked checkpoint, as in LightX2V's."""
+"""Tensors in a file of a chunked checkpoint, as in LightX2V's; fewer where the next layer's would not all fit."""
 
 NOT_IN_CORE = ("clip",)
 """The components whose own loader in ComfyUI takes the codes of a quantized file for its weights, without a word."""
@@ -169,14 +169,16 @@ def _in_files(outputs: list[Output], layout: str, name: str) -> dict[str, tuple[
     if layout == SINGLE:
         return {f"{name}.safetensors": tuple(outputs)}
     files: dict[str, list[Output]] = {}
-    written = 0
+    part, written = 0, 0
     for output in outputs:
         if layout == SPLIT:
             files.setdefault(f"{_part_of(output.key)}.safetensors", []).append(output)
         else:
-            files.setdefault(f"{name}_part{written // CHUNK}.safetensors", []).append(output)
+            if written + len(output.stored) > CHUNK:
+                part, written = part + 1, 0
+            files.setdefault(f"{name}_part{part}.safetensors", []).append(output)
             written += len(output.stored)
-    return {file: tuple(part) for file, part in files.items()}
+    return {file: tuple(held) for file, held in files.items()}
 
 
 def _part_of(key: str) -> str:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from ..errors import CheckpointError
 from ..formats import INT4_MARLIN
 from .rename import Table, inverse, rename_keys
 
@@ -47,12 +48,18 @@ _IGNORED = ("textual.", "log_scale")
 
 
 def rename(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors under ComfyUI's names; the fused q, k and v become three, as views of their outputs."""
+    """The tensors under ComfyUI's names; the fused q, k and v become three, as views of their outputs.
+
+    Raises CheckpointError on a key that no such model has, and on a part of a fused layer whose weight is not there.
+    """
     tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(_IGNORED)}
     renamed = {bare.new: bare.forth(tensors.pop(old)) for old, bare in _BARE.items() if old in tensors}
     for old, new in rename_keys(tensors, TABLE).items():
         if _FUSED in new:
-            outputs = 1 if tensors[old.rsplit(".", 1)[0] + ".weight"].dtype is INT4_MARLIN.dtype and not old.endswith(".bias") else 0
+            weight = f"{old.rsplit('.', 1)[0]}.weight"
+            if weight not in tensors:
+                raise CheckpointError(f"it has {old} without {weight}. The checkpoint is incomplete: fetch it again.")
+            outputs = 1 if tensors[weight].dtype is INT4_MARLIN.dtype and not old.endswith(".bias") else 0
             for letter, part in zip(_LETTERS, tensors[old].chunk(3, dim=outputs), strict=True):
                 renamed[new.replace(_FUSED, f"{letter}_proj")] = part
         else:

@@ -150,19 +150,21 @@ def open_pickled(path: str) -> dict[str, torch.Tensor]:
         raise CheckpointError(f"LightQuant can't load {path}: it holds a {type(content).__name__}, where a dictionary of tensors is needed.")
     others = [str(key) for key, value in content.items() if not (isinstance(key, str) and isinstance(value, torch.Tensor))]
     if others:
-        raise CheckpointError(
-            f"LightQuant can't load {path}: these of its entries are no tensors with a name: {', '.join(others[:5])}. Pick a model file."
-        )
+        names = ", ".join(others[:5])
+        raise CheckpointError(f"LightQuant can't load {path}: these of its entries are no tensors with a name: {names}. Pick a model file.")
     return dict(content)
 
 
 def _check_readable(path: str) -> None:
     if not os.path.isfile(path):
         raise CheckpointError(f"LightQuant can't load {path}: there is no such file. Pick one from the list, or refresh the list (R).")
-    if os.path.getsize(path) == 0:
+    try:
+        with open(path, "rb") as file:
+            magic = file.read(4)
+    except OSError as problem:
+        raise CheckpointError(f"LightQuant can't load {path}: {problem.strerror or problem}. See that it may be read.") from problem
+    if not magic:
         raise _damaged(path, "it is empty")
-    with open(path, "rb") as file:
-        magic = file.read(4)
     if magic == b"GGUF":
         raise CheckpointError(
             f"LightQuant can't load {path}: it is a GGUF file. Load it with a GGUF loader, or pick one of LightX2V's fp8 or int8 files."

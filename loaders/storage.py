@@ -61,7 +61,10 @@ def storage_of(path: str) -> Storage:
     """How the checkpoint at path is stored. Raises CheckpointError where a folder holds none, several, or only some of its parts."""
     if not os.path.isdir(path):
         return Storage(path, FILE, (path,), {})
-    names = sorted(os.listdir(path))
+    try:
+        names = sorted(os.listdir(path))
+    except OSError as problem:
+        raise _error(path, f"{problem.strerror or problem}. See that it may be read") from problem
     indexes = [name for name in names if name.endswith(INDEX)]
     parts = [name for name in names if part_kind(name)]
     if len(indexes) > 1:

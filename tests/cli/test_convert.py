@@ -4,6 +4,7 @@ import pytest
 import small_models
 import torch
 from lightquant.cli import main
+from lightquant.convert import plan
 from lightquant.convert.names import to_diffusers
 from safetensors.torch import load_file, save_file
 
@@ -58,6 +59,29 @@ def test_wrong_input_is_one_line_and_writes_nothing(source, tmp_path, capsys, ta
     assert said in error
     assert "Traceback" not in error
     assert not (tmp_path / target).exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("command", ["convert", "plan"])
+def test_a_gpu_that_is_not_here_is_said_first(source, tmp_path, capsys, command):
+    rest = [str(tmp_path / "out.safetensors"), "--format", "int8-channel"] if command == "convert" else ["--budget", "60%"]
+    assert main([command, str(source), *rest, "--device", "cuda"]) == 1
+    said = capsys.readouterr()
+    assert "there is no device cuda here" in said.err
+    assert said.out == ""
+
+
+def test_the_parts_of_a_folder_with_a_dot_in_its_name_have_all_of_it(source, tmp_path):
+    assert convert(source, tmp_path / "Wan2.1-I2V-14B", "--layout", "chunked") == 0
+    assert sorted(file.name for file in (tmp_path / "Wan2.1-I2V-14B").glob("*.safetensors")) == ["Wan2.1-I2V-14B_part0.safetensors"]
+
+
+def test_a_file_of_chunks_has_a_hundred_tensors_at_most(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "CHUNK", 10)
+    assert convert(source, tmp_path / "parts", "--layout", "chunked", "--format", "int4-g128") == 0
+    counts = [len(load_file(file)) for file in (tmp_path / "parts").glob("*.safetensors")]
+    assert max(counts) == 10
+    assert sum(counts) == 69 + 2 * 20
 
 
 def test_a_source_that_is_not_there(tmp_path, capsys):

@@ -7,6 +7,8 @@ import struct
 import pytest
 import torch
 from lightquant.errors import CheckpointError
+from lightquant.loaders import files as module
+from lightquant.loaders import storage
 from lightquant.loaders.files import headers_in, open_pickled, opener
 from lightquant.loaders.identity import identify_path
 from safetensors.torch import load_file, save_file
@@ -120,12 +122,9 @@ def test_bytes_that_do_not_fit_the_shapes_or_each_other_are_refused(tmp_path, he
 def test_empty_tensors_and_dtypes_that_are_not_known_are_no_damage(tmp_path):
     header = {"a": entry(), "none": entry(shape=[0, 4], offsets=[16, 16]), "e8": entry("F8_E8M0", [8], [16, 24]), "f4": entry("F4", [32], [24, 40])}
     found = headers_in(str(with_header(tmp_path / "odd.safetensors", header)))
-    assert [(key, each.unknown, each.nbytes) for key, each in found.items()] == [
-        ("a", "", 16),
-        ("none", "", 0),
-        ("e8", "F8_E8M0", 8),
-        ("f4", "F4", 16),
-    ]
+    assert {key: (each.unknown, each.nbytes) for key, each in found.items()} == {
+        "a": ("", 16), "none": ("", 0), "e8": ("F8_E8M0", 8), "f4": ("F4", 16),
+    }  # fmt: skip
 
 
 def test_a_header_is_not_read_that_is_longer_than_safetensors_has_it(tmp_path):
@@ -160,3 +159,17 @@ def test_good_files_open_and_old_ones_too(tmp_path):
         assert torch.equal(open_file(str(tmp_path / name))[0]["a"], tensors["a"])
     for name in ("nested.pth", "old.pth"):
         assert torch.equal(open_pickled(str(tmp_path / name))["a"], tensors["a"])
+
+
+def test_what_the_system_forbids_is_said(tmp_path, monkeypatch):
+    """As chmod 000 does, but for the superuser, who may read anything."""
+
+    def forbidden(*path):
+        raise PermissionError(13, "Permission denied", *path[:1])
+
+    (tmp_path / "mine.safetensors").write_bytes(bytes(64))
+    monkeypatch.setattr(module, "open", forbidden, raising=False)
+    assert "Permission denied. See that it may be read" in refusal(tmp_path / "mine.safetensors")
+    monkeypatch.setattr(storage.os, "listdir", forbidden)
+    with pytest.raises(CheckpointError, match=r"Permission denied. See that it may be read"):
+        storage.storage_of(str(tmp_path))
