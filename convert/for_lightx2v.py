@@ -1,9 +1,5 @@
 """What LightX2V's own loaders need of an encoder's file and ComfyUI's files lack: Wan's names, and q, k and v of CLIP as one tensor."""
 
-import math
-
-import torch
-
 from ..errors import CheckpointError, ConvertError
 from ..loaders import clip_keys, t5_keys
 from ..loaders.checkpoint import SPIECE
@@ -15,9 +11,6 @@ _WAYS = {
     "clip": ("visual.patch_embedding.weight", clip_keys.wan_keys, clip_keys.wan_shape, ("vision_model.embeddings.position_ids",)),
 }
 """Component -> a key of a file in Wan's names, which need no change; Wan's keys for ComfyUI's; Wan's shape; ComfyUI's keys that Wan's files lack."""
-
-_SCALE = ("log_scale", torch.tensor(math.log(1 / 0.07)))
-"""Of the half of CLIP that reads text: no picture depends on it, but LightX2V loads no CLIP without it. The value is CLIP's own first one."""
 
 
 def name_for_lightx2v(source: Source) -> None:
@@ -40,4 +33,4 @@ def name_for_lightx2v(source: Source) -> None:
         raise ConvertError(f"LightQuant can't convert {source.path}: it has no {absent[0]}. The file is incomplete: fetch it again.")
     source.put_together(parts, wan_shape)
     if component.name == "clip":
-        source.add(*_SCALE)
+        source.add(clip_keys.LOG_SCALE, clip_keys.log_scale())

@@ -1,5 +1,6 @@
 """The CLIP vision encoder's keys in LightX2V's (Wan's open-clip) `.pth` files, and ComfyUI's for them."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -43,7 +44,10 @@ _BARE = {
     "visual.head": _Bare("visual_projection.weight", lambda t: t.t().contiguous(), lambda t: t.t().contiguous()),
 }
 
-_IGNORED = ("textual.", "log_scale")
+LOG_SCALE = "log_scale"
+"""Of the text half, too: no picture depends on it, but LightX2V loads no CLIP without it."""
+
+_IGNORED = ("textual.", LOG_SCALE)
 """The text half of the model, which Wan does not use."""
 
 
@@ -75,6 +79,11 @@ def wan_keys(keys: Iterable[str]) -> dict[str, tuple[str, ...]]:
     for new, old in rename_keys(fused, inverse(TABLE)).items():
         found[old] = tuple(new.replace(_FUSED, f"{letter}_proj") for letter in _LETTERS) if _FUSED in new else (new,)
     return found
+
+
+def log_scale() -> torch.Tensor:
+    """The one that CLIP's training begins with, fp32, for files of LightX2V's that are made of ComfyUI's, which lack it."""
+    return torch.tensor(math.log(1 / 0.07))
 
 
 def wan_shape(old: str, tensor: torch.Tensor) -> torch.Tensor:

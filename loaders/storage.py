@@ -113,9 +113,9 @@ def open_storage(path: str, open_file: Opener) -> tuple[dict[str, torch.Tensor],
 def paths_of(path: str) -> tuple[str, ...]:
     """The files behind a checkpoint that may be gone or incomplete, its index and configuration too: for noticing changes, without an error."""
     about: list[str] = []
-    if os.path.isdir(path):
-        about = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(INDEX) or name == CONFIG]
     try:
+        if os.path.isdir(path):
+            about = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(INDEX) or name == CONFIG]
         return (*storage_of(path).files, *about)
     except (CheckpointError, OSError):
         return (path, *about)
