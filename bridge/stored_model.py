@@ -46,7 +46,7 @@ class StoredModel:
         """What the reader's files have and the model in ComfyUI has not."""
         if reader == COMFYUI:
             return tokenizer_of(given)
-        return {clip_keys.LOG_SCALE: clip_keys.log_scale().to(self._dtype)} if given.component == "clip" else {}
+        return {clip_keys.LOG_SCALE: clip_keys.log_scale().to(self._dtype or torch.float32)} if given.component == "clip" else {}
 
     def tensors_of(self, output: Output) -> Mapping[str, torch.Tensor]:
         """What is written of an output, by the suffix behind its layer's name. Raises ConvertError where its dtype can't hold what is baked in."""
