@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from ..convert.for_comfyui import add_tokenizer
+from ..convert.for_lightx2v import name_for_lightx2v
 from ..convert.lora import Lora, read_lora
 from ..convert.names import ORIGINAL, rename_for
 from ..convert.plan import Plan, plan_of
@@ -21,6 +22,7 @@ from ..convert.settings import COMFYUI, LIGHTX2V, SINGLE, Settings
 from ..convert.source import Source
 from ..errors import ConvertError
 from ..formats import ABSMAX
+from ..loaders.checkpoint import without_prefix
 from ..loaders.components import COMPONENTS
 from ..loaders.files import opener
 from ..loaders.scaled import bare_name
@@ -74,9 +76,11 @@ def prepare(asked: Conversion) -> Prepared:
     source = Source(full_path(asked.component, asked.checkpoint))
     if asked.reader == COMFYUI:
         add_tokenizer(source, files=tokenizer_paths())
+    else:
+        name_for_lightx2v(source)
     name = os.path.basename(path)
     settings = Settings(asked.format, asked.layout, asked.reader, asked.keep, asked.dtype, asked.scaling)
-    rename = rename_for(asked.names, [bare_name(key) for key in source.headers])
+    rename = rename_for(asked.names, without_prefix(source.headers))
     stem = os.path.splitext(name)[0] if asked.layout == SINGLE else name
     plan = plan_of(source.path, source.headers, settings, stem, lambda key: rename(bare_name(key)))
     if plan.component != asked.component:
@@ -119,7 +123,7 @@ def convert(prepared: Prepared, progress: Progress) -> dict[str, object]:
 def _folder_of(path: str) -> Iterator[None]:
     """Makes the folders that a path needs; those it made go again where the block raises."""
     folder, made = os.path.dirname(path), []
-    while not os.path.isdir(folder):
+    while not os.path.isdir(folder) and os.path.dirname(folder) != folder:  # a disk that is not there has no end
         made.append(folder)
         folder = os.path.dirname(folder)
     os.makedirs(os.path.dirname(path), exist_ok=True)

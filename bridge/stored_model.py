@@ -36,11 +36,17 @@ class StoredModel:
         self._check_expressible(names)
         wan_keys = _WAN_KEYS.get(given.component) if reader == LIGHTX2V else None
         self._sources = wan_keys(names) if wan_keys else {name: (name,) for name in names}
-        self._more = tokenizer_of(given) if reader == COMFYUI else {}
         unchanged = (self._weights.original(name) for name in names if name not in self._formats and name not in given.patches)
         self._dtype = _usual_dtype(given.component, unchanged)
+        self._more = self._more_for(given, reader)
         self.outputs = [self._output(key, sources) for key, sources in self._sources.items()]
         self.outputs += [Output(key, key, None, stored_parts(None, each.shape, each.dtype, each.dtype, reader)) for key, each in self._more.items()]
+
+    def _more_for(self, given: Given, reader: str) -> dict[str, torch.Tensor]:
+        """What the reader's files have and the model in ComfyUI has not."""
+        if reader == COMFYUI:
+            return tokenizer_of(given)
+        return {clip_keys.LOG_SCALE: clip_keys.log_scale().to(self._dtype or torch.float32)} if given.component == "clip" else {}
 
     def tensors_of(self, output: Output) -> Mapping[str, torch.Tensor]:
         """What is written of an output, by the suffix behind its layer's name. Raises ConvertError where its dtype can't hold what is baked in."""

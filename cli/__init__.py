@@ -18,7 +18,7 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; errors of the pack are printed without a traceback and give 1."""
+    """Run one command; errors of the pack, and what the system forbids, are printed without a traceback and give 1."""
     parser = argparse.ArgumentParser(prog="lightquant", description="Quantized Wan models for ComfyUI: schemes, kernels and checkpoints.")
     parser.add_argument("--lang", choices=LANGUAGES, help="the language of what it says (default: that of LC_ALL, LC_MESSAGES or LANG)")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -30,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COMMANDS[options.command].run(options)
     except LightQuantError as problem:
         tell(f"lightquant: {problem}")
+        return 1
+    except PermissionError as problem:
+        tell(f"lightquant: {problem.filename} could not be read or written: {problem.strerror}. See that you may.")
         return 1
     except BrokenPipeError:
         # The reader of a pipe, such as head, has seen enough; what Python would still flush at its end goes nowhere.

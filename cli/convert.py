@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from safetensors.torch import load_file
 
 from ..convert.for_comfyui import add_tokenizer
+from ..convert.for_lightx2v import name_for_lightx2v
 from ..convert.lora import Lora, open_lora
 from ..convert.names import ORIGINAL, RENAMES, rename_for
 from ..convert.plan import Plan, plan_of
@@ -18,12 +19,14 @@ from ..convert.settings import COMFYUI, LAYOUTS, LIGHTX2V, READERS, SINGLE, Sett
 from ..convert.source import Source
 from ..errors import ConvertError
 from ..formats import ABSMAX, DTYPES, FORMATS, MSE
+from ..loaders.checkpoint import without_prefix
 from ..loaders.download import readable
 from ..loaders.files import SAFETENSORS, opener
 from ..loaders.scaled import bare_name
 from ..reports.error_report.collect import Collector
 from ..reports.error_report.files import paths_for, save
 from ..reports.error_report.text import to_text
+from .device import device_of
 from .output import LANGUAGE, say, tell
 from .progress import Bar
 from .report import report_name
@@ -57,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    device_of(options)
     recipe = read_recipe(options.recipe) if options.recipe else None
     dtype, scaling = options.dtype or (recipe and recipe.dtype), options.scale or (recipe and recipe.scaling) or ABSMAX
     settings = Settings(options.format, options.layout, options.reader, tuple(options.keep), dtype, scaling, options.device, recipe)
@@ -64,7 +68,9 @@ def run(options: argparse.Namespace) -> int:
     source = Source(options.source)
     if options.reader == COMFYUI:
         add_tokenizer(source, options.tokenizer)
-    rename = rename_for(options.names, [bare_name(key) for key in source.headers])
+    else:
+        name_for_lightx2v(source)
+    rename = rename_for(options.names, without_prefix(source.headers))
     plan = plan_of(options.source, source.headers, settings, name, lambda key: rename(bare_name(key)))
     loras = _loras(options, shapes_of(source, plan))
     say(describe(plan, options.target, size_of(source, plan, loras)))
@@ -101,22 +107,26 @@ def describe(plan: Plan, target: str, size: int) -> str:
     if len(plan.unfit) > 5:
         lines.append(f"  and {len(plan.unfit) - 5} more like it")
     if plan.left_out:
-        lines.append(f"  left out, as no loader reads them: {len(plan.left_out)} tensors ({plan.left_out[0]}, ...)")
+        lines.append(f"  left out, as the model does not use them: {len(plan.left_out)} tensors ({plan.left_out[0]}, ...)")
     return "\n".join(lines)
 
 
 def _name(target: str, settings: Settings) -> str:
     """What the files are called, without their end."""
-    stem, end = os.path.splitext(os.path.basename(os.path.normpath(target)))
+    name = os.path.basename(os.path.normpath(target))
     if settings.layout != SINGLE:
-        return stem
+        return name
+    stem, end = os.path.splitext(name)
     if end.lower() not in (*SAFETENSORS, ".pth"):
         raise ConvertError(f"OUT is {target}, where a file ending in .safetensors or .pth is needed, or a folder with --layout split or chunked.")
     return stem
 
 
 def _loras(options: argparse.Namespace, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Lora]:
-    """The LoRAs by what they were called on the command line. Raises ConvertError where one does not fit tensors of these shapes."""
+    """The LoRAs by what they were called on the command line. Raises ConvertError where one is there twice, or fits no tensors of these shapes."""
+    twice = next((text for text, count in Counter(options.lora).items() if count > 1), None)
+    if twice:
+        raise ConvertError(f"The LoRA {twice} is asked for twice. Name it once, with both strengths together.")
     loras = {text: open_lora(text, opener(lambda path: (load_file(path), {}))) for text in options.lora}
     for lora in loras.values():
         lora.check(shapes, options.source, options.allow_unmatched)

@@ -4,15 +4,18 @@ import argparse
 import re
 from fractions import Fraction
 
+from ..convert.for_lightx2v import name_for_lightx2v
 from ..convert.names import ORIGINAL, rename_for
 from ..convert.recipe import check_target, write
 from ..convert.source import Source
 from ..errors import ConvertError
 from ..formats import ABSMAX, DTYPES, FORMATS, MSE
+from ..loaders.checkpoint import without_prefix
 from ..loaders.download import readable
 from ..loaders.scaled import bare_name
 from ..reports.sensitivity import Asked, Sensitivity
 from ..reports.sensitivity_text import to_text
+from .device import device_of
 from .output import say, tell
 from .progress import Bar
 
@@ -40,10 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    device_of(options)
     if options.out:
         check_target(options.out, options.force)
     source = Source(options.source)
-    rename = rename_for(ORIGINAL, [bare_name(key) for key in source.headers])
+    name_for_lightx2v(source)
+    rename = rename_for(ORIGINAL, without_prefix(source.headers))
     asked = Asked(_formats(options.formats), options.scale, options.dtype, options.device, tuple(options.keep))
     sensitivity = Sensitivity(source, asked, lambda key: rename(bare_name(key)))
     budget = budget_of(options.budget, sensitivity.float_bytes)

@@ -69,13 +69,15 @@ class Lora:
     def change(self, key: str, shape: Shape) -> torch.Tensor | None:
         """What is added to the model's tensor of this key and shape, fp32: up @ down * alpha / rank * strength, and diff * strength.
 
-        None where the LoRA has nothing for it. Raises ConvertError where its shapes are those of another model.
+        None where the LoRA has nothing for it. Raises ConvertError where its shapes are those of another model, CheckpointError where it is damaged.
         """
         parts = self._checked(key, shape)
         change = self._product(parts).reshape(shape) if "up" in parts else None
         if "diff" in parts:
             diff = self._float(parts["diff"]) * self.strength
             change = diff if change is None else change.add_(diff)
+        if change is not None and not bool(torch.isfinite(change).all()):
+            raise CheckpointError(_damaged(self.path, f"what it adds to {key} is NaN or infinite"))
         return change
 
     def unmatched(self, keys: Iterable[str]) -> list[str]:
@@ -120,6 +122,10 @@ class Lora:
         parts = self._parts(key)
         if "up" in parts:
             matrices = {role: tuple(self.tensors[parts[role]].shape) for role in ("up", "down", "mid") if role in parts}
+            if 0 in matrices["down"][:1]:
+                raise CheckpointError(
+                    _damaged(self.path, f"{parts['down']} is {_readable(matrices['down'])}, where a rank of at least 1 is expected")
+                )
             if not _fits(_product_shape(**matrices), shape):
                 raise self._misfit(key, shape, " and ".join(f"{role} {_readable(found)}" for role, found in matrices.items()))
         if "diff" in parts and tuple(self.tensors[parts["diff"]].shape) != tuple(shape):

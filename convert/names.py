@@ -1,7 +1,7 @@
 """The names of a Wan DiT's tensors: Wan's own, which LightX2V and ComfyUI keep, and diffusers' (WanTransformer3DModel, WanVACETransformer3DModel)."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from ..errors import ConvertError
 
@@ -119,11 +119,21 @@ RENAMES: dict[str, Callable[[str], str]] = {ORIGINAL: to_original, DIFFUSERS: to
 """What the names of a converted DiT can be."""
 
 
-def rename_for(names: str, keys: Sequence[str]) -> Callable[[str], str]:
-    """What turns a DiT's key into the wanted naming; the other components have one naming a file, which stays."""
-    unknown = unknown_keys(keys) if names == DIFFUSERS else []
-    if naming_of(keys) is None:
+def rename_for(names: str, keys: Iterable[str]) -> Callable[[str], str]:
+    """What turns a DiT's key into the wanted naming; the other components have one naming a file, which stays. keys: the model's, without a prefix.
+
+    Raises ConvertError where some of the keys have no name in the wanted naming: renaming the others would leave a mix that nothing loads.
+    """
+    keys = list(keys)
+    naming = naming_of(keys)
+    if naming is None or names == AS_THEY_ARE:
         return str
-    if unknown:
+    unknown = unknown_keys(keys)
+    if unknown and naming == DIFFUSERS:
+        raise ConvertError(
+            f"the tensors have diffusers' names, and {len(unknown)} of them have none that is known: {', '.join(unknown[:5])}. "
+            f"Take the model in Wan's own names, or take the names {AS_THEY_ARE}."
+        )
+    if unknown and names == DIFFUSERS:
         raise ConvertError(f"diffusers has no names for {len(unknown)} of the tensors: {', '.join(unknown[:5])}. Take the names {ORIGINAL}.")
     return RENAMES[names]

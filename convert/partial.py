@@ -5,8 +5,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import ENOENT
 
 from ..errors import ConvertError
+from ..loaders.alone import alone
 
 PARTIAL = ".partial"
 """Behind the name of what is being written."""
@@ -29,7 +31,24 @@ def put(partial: str, target: str) -> None:
     except OSError:
         os.rename(old, target)
         raise
-    shutil.rmtree(old)
+    try:
+        shutil.rmtree(old)
+    except OSError as problem:
+        log.warning("LightQuant: %s was replaced, but what it was could not be removed whole: %s. Remove %s.", target, problem, old)
+
+
+@contextmanager
+def alone_at(target: str) -> Iterator[None]:
+    """Keeps every other conversion, of this process or another, from a target for the length of the block.
+
+    Raises ConvertError where one is at it, OSError where nothing can be written there.
+    """
+    folder = os.path.dirname(os.path.abspath(target))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(ENOENT, os.strerror(ENOENT), folder)
+    taken = ConvertError(f"{target} is being written already, by another run. Wait for it, or choose another name.")
+    with alone(target, taken):
+        yield
 
 
 def recover(target: str) -> None:
@@ -55,8 +74,14 @@ def temporary(partial: str) -> Iterator[None]:
 
 
 def discard(target: str) -> bool:
-    """Remove what a conversion to the target that was cut off has left; whether there was anything."""
-    return _remove(target + PARTIAL)
+    """Remove what a conversion to the target that was cut off has left; whether there was anything. What another run is writing stays."""
+    if not os.path.isdir(os.path.dirname(os.path.abspath(target))):
+        return False
+    try:
+        with alone_at(target):
+            return _remove(target + PARTIAL)
+    except ConvertError:
+        return False
 
 
 def _remove(partial: str) -> bool:

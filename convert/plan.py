@@ -7,24 +7,23 @@ from typing import NamedTuple
 
 from ..errors import ConvertError
 from ..formats import ABSMAX, DTYPES, FP8_CHANNEL, Format, mixture
-from ..loaders.components import COMPONENTS, component_of
+from ..loaders.components import COMPONENTS
 from ..loaders.files import Header
-from ..loaders.foreign import describe_foreign, quantized_otherwise
-from ..loaders.scaled import SCALES, bare_name
+from .floats import float_component, of_others
 from .for_comfyui import names_for_comfyui
-from .names import into_original
 from .recipe import FLOAT
-from .selection import USUAL_DTYPE, is_left_out, is_quantized, layers_in
+from .selection import USUAL_DTYPE, check_keep, is_left_out, is_quantized, layers_in
 from .settings import COMFYUI, LIGHTX2V, SINGLE, SPLIT, Settings
 from .stored import CORE_NAMES, Stored, packing_for, stored_parts
 
 CHUNK = 100
-"""Tensors in a file of a chunked checkpoint, as in LightX2V's."""
+"""Tensors in a file of a chunked checkpoint, as in LightX2V's; fewer where the next layer's would not all fit."""
 
 NOT_IN_CORE = ("clip",)
 """The components whose own loader in ComfyUI takes the codes of a quantized file for its weights, without a word."""
 
-_BLOCK = re.compile(r"blocks\.(\d+)\.")
+_BLOCK = re.compile(r"(?:blocks|encoder\.block|visual\.transformer|encoder\.layers)\.(\d+)\.")
+"""A block in the names of any component."""
 
 _FACE_BLOCKS = 5
 """Wan Animate has a face adapter for every fifth block, which LightX2V keeps in that block's file."""
@@ -87,21 +86,16 @@ def plan_of(path: str, headers: Mapping[str, Header], settings: Settings, name: 
 
     Raises ConvertError where the source is none of the components, is quantized already, or the format can't be written for the reader.
     """
-    keys = [bare_name(key) for key in headers]
-    component = component_of(map(into_original(keys), keys))
-    if component is None:
-        raise ConvertError(f"LightQuant can't convert {path}: it is {describe_foreign(headers)}, where a Wan DiT, its T5 or its CLIP is needed.")
-    scaled = [key for key in headers if key.endswith(SCALES)]
-    if scaled or quantized_otherwise(headers):
-        mark = scaled[0] if scaled else "see lightquant inspect"
-        raise ConvertError(f"LightQuant can't convert {path}: it is quantized already ({mark}). Take the float model.")
+    component = float_component(path, headers)
+    others = set(of_others(headers))
+    own = {key: header for key, header in headers.items() if key not in others}
     if settings.reader == COMFYUI:
-        rename = _then(rename, names_for_comfyui(component.name, keys))
-    chosen = _chosen(path, component.name, {rename(key): header.shape for key, header in headers.items()}, settings)
+        rename = _then(rename, names_for_comfyui(component.name, own))
+    chosen = _chosen(path, component.name, {rename(key): header.shape for key, header in own.items()}, settings)
     dtype = DTYPES[settings.dtype or USUAL_DTYPE[component.name]]
-    left_out = tuple(key for key in headers if is_left_out(component.name, key))
+    left_out = tuple(key for key in headers if key in others or is_left_out(component.name, key))
     outputs, unfit = [], {}
-    for key, header in headers.items():
+    for key, header in own.items():
         if key in left_out:
             continue
         new = rename(key)
@@ -120,6 +114,7 @@ def _then(first: Callable[[str], str], second: Callable[[str], str]) -> Callable
 
 def _chosen(path: str, component: str, shapes: Mapping[str, tuple[int, ...]], settings: Settings) -> dict[str, Format]:
     """The format of every tensor that is to be quantized, by the key that it is written under. shapes: of all tensors, by the same."""
+    check_keep(path, shapes, settings.keep)
     layers = layers_in(component, shapes)
     if settings.recipe:
         settings.recipe.check(path, component, {layer: prod(shapes[key]) for key, layer in layers.items()})
@@ -174,14 +169,16 @@ def _in_files(outputs: list[Output], layout: str, name: str) -> dict[str, tuple[
     if layout == SINGLE:
         return {f"{name}.safetensors": tuple(outputs)}
     files: dict[str, list[Output]] = {}
-    written = 0
+    part, written = 0, 0
     for output in outputs:
         if layout == SPLIT:
             files.setdefault(f"{_part_of(output.key)}.safetensors", []).append(output)
         else:
-            files.setdefault(f"{name}_part{written // CHUNK}.safetensors", []).append(output)
+            if written + len(output.stored) > CHUNK:
+                part, written = part + 1, 0
+            files.setdefault(f"{name}_part{part}.safetensors", []).append(output)
             written += len(output.stored)
-    return {file: tuple(part) for file, part in files.items()}
+    return {file: tuple(held) for file, held in files.items()}
 
 
 def _part_of(key: str) -> str:

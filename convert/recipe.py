@@ -2,9 +2,9 @@
 
 {"lightquant_recipe": 1, "component": "dit", "layers": {"blocks.0.self_attn.q": "float", "blocks.*.ffn.*": "int4-g128", "*": "int8-channel"}}
 
-layers: names without ".weight", a DiT's in Wan's own naming, or patterns as in file names -> a format, or "float". The first entry that fits a layer
-decides; a layer that none fits stays float. What is never quantized is not named. Optional: "scale" and "dtype", as the options of `convert` are
-called, which they stand in for; "made_for": {"source", "layers", "weights"}, what the model was; "note", for people.
+layers: names without ".weight", a DiT's and umt5's in Wan's own naming, or patterns as in file names -> a format, or "float". The first entry that
+fits a layer decides; a layer that none fits stays float. What is never quantized is not named. Optional: "scale" and "dtype", as the options of
+`convert` are called, which they stand in for; "made_for": {"source", "layers", "weights"}, what the model was; "note", for people.
 """
 
 import json

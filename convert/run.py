@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Protocol
@@ -16,7 +17,7 @@ from ..loaders.files import PICKLED
 from ..loaders.random_weights import MARK, is_marked_random
 from ..loaders.storage import CONFIG, FILE, INDEX, storage_of
 from .overlap import Behind, ahead
-from .partial import PARTIAL, PICKLED_TOO, put, recover, temporary
+from .partial import PARTIAL, PICKLED_TOO, alone_at, put, recover, temporary
 from .plan import Output, Plan
 from .settings import SINGLE, Settings
 from .source import Source
@@ -84,26 +85,39 @@ def write(
 
     Raises ConvertError as run does, and whatever the functions raise; what was there before stays then.
     """
-    with _explained(target):
-        recover(target)
-    check_target(plan, target, force)
-    partial = target + PARTIAL
-    with _explained(target), temporary(partial):
-        step = steps(plan, progress)
-        if plan.settings.layout == SINGLE:
-            (outputs,) = plan.files.values()
-            _write_file(partial, outputs, tensors_of, metadata, step)
-            if target.lower().endswith(PICKLED):
+    place = os.path.realpath(target)  # what a link leads to is replaced, and not the link
+    with _explained(target), alone_at(place):
+        recover(place)
+        check_target(plan, target, force)
+        partial = place + PARTIAL
+        with temporary(partial):
+            _write_whole(plan, partial, tensors_of, metadata, steps(plan, progress))
+            if target.lower().endswith(PICKLED) and plan.settings.layout == SINGLE:
                 _pickle(partial)
-        else:
-            os.makedirs(partial)
-            for name, outputs in plan.files.items():
-                _write_file(os.path.join(partial, name), outputs, tensors_of, metadata, step)
-            _write_index(plan, partial)
-        finish()
-        if not force:
-            _check_free(target)  # it took a while
-        put(partial, target)
+            finish()
+            if not force:
+                _check_free(target)  # it took a while
+            if os.path.isdir(place):
+                _keep_config(place, partial)
+            put(partial, place)
+
+
+def _write_whole(plan: Plan, partial: str, tensors_of: TensorsOf, metadata: Mapping[str, str], step: Callable[[int], None]) -> None:
+    if plan.settings.layout == SINGLE:
+        (outputs,) = plan.files.values()
+        _write_file(partial, outputs, tensors_of, metadata, step)
+        return
+    os.makedirs(partial)
+    for name, outputs in plan.files.items():
+        _write_file(os.path.join(partial, name), outputs, tensors_of, metadata, step)
+    _write_index(plan, partial)
+
+
+def _keep_config(folder: str, partial: str) -> None:
+    """LightX2V needs the one that lies beside the parts, and no conversion writes it."""
+    config = os.path.join(folder, CONFIG)
+    if os.path.isfile(config):
+        shutil.copy2(config, os.path.join(partial, CONFIG))
 
 
 def check_target(plan: Plan, target: str, force: bool) -> None:
@@ -112,6 +126,8 @@ def check_target(plan: Plan, target: str, force: bool) -> None:
         _check_free(target)
     if os.path.isdir(target):
         _check_replaceable(plan, target)
+    elif plan.settings.layout != SINGLE and os.path.exists(target):
+        raise ConvertError(f"{target} is a file, where a folder is to be written. Choose another name.")
     folder = os.path.dirname(os.path.abspath(target))
     free = free_space(folder)
     needed = plan.nbytes * (2 if target.lower().endswith(PICKLED) else 1)

@@ -1,9 +1,12 @@
 """Which tensors of a component are quantized: those that LightX2V's converter quantizes, under any of the names that a component's tensors have."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from ..errors import ConvertError
+from ..loaders.rename import inverse, rename_keys
+from ..loaders.t5_keys import TABLE
 from .names import to_original
 
 _QUANTIZED: dict[str, tuple[re.Pattern[str], ...]] = {
@@ -30,16 +33,39 @@ USUAL_DTYPE = {"dit": "bf16", "t5": "bf16", "clip": "fp16"}
 
 
 def is_quantized(component: str, key: str, shape: Sequence[int], keep: Sequence[str]) -> bool:
-    """Whether a tensor is quantized. keep: patterns of further keys that stay float."""
-    if len(shape) != 2 or any(fnmatchcase(key, pattern) for pattern in keep):
+    """Whether a tensor is quantized. keep: patterns of further keys that stay float, with their ".weight" or without it."""
+    if len(shape) != 2 or any(_fits(key, pattern) for pattern in keep):
         return False
     return any(pattern.fullmatch(key) for pattern in _QUANTIZED[component])
 
 
+def check_keep(path: str, keys: Iterable[str], keep: Sequence[str]) -> None:
+    """Raise ConvertError where a pattern fits none of the keys: what it was meant to keep float would be quantized."""
+    keys = list(keys)
+    unknown = [pattern for pattern in keep if not any(_fits(key, pattern) for key in keys)]
+    if unknown:
+        raise ConvertError(
+            f"{len(unknown)} of the patterns of what stays float fit no tensor of {path}: {', '.join(unknown[:5])}. "
+            f"Its tensors have names such as {keys[-1]}. Correct the patterns, or leave them out."
+        )
+
+
+def _fits(key: str, pattern: str) -> bool:
+    return fnmatchcase(key, pattern) or fnmatchcase(key.removesuffix(".weight"), pattern)
+
+
 def layers_in(component: str, shapes: Mapping[str, Sequence[int]]) -> dict[str, str]:
-    """Of tensors with these shapes, those that can be quantized, and what a recipe calls their layers: a DiT's in Wan's own names."""
-    found = {key: key.removesuffix(".weight") for key, shape in shapes.items() if is_quantized(component, key, shape, ())}
-    return {key: to_original(layer) for key, layer in found.items()} if component == "dit" else found
+    """Of tensors with these shapes, those that can be quantized, and what a recipe calls their layers: in Wan's own names."""
+    found = [key for key, shape in shapes.items() if is_quantized(component, key, shape, ())]
+    return {key: name.removesuffix(".weight") for key, name in _in_wans_names(component, found).items()}
+
+
+def _in_wans_names(component: str, keys: Iterable[str]) -> dict[str, str]:
+    """A CLIP's in ComfyUI's names stay: three of them are one in Wan's."""
+    if component == "dit":
+        return {key: to_original(key) for key in keys}
+    renamed = rename_keys((key for key in keys if key.startswith("encoder.")), inverse(TABLE)) if component == "t5" else {}
+    return {key: renamed.get(key, key) for key in keys}
 
 
 def is_left_out(component: str, key: str) -> bool:

@@ -1,7 +1,7 @@
 """The checkpoint that is converted: its headers, its tensors one at a time, and whether it stayed what it was."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import RawIOBase
 
 import torch
@@ -9,6 +9,9 @@ import torch
 from ..errors import ConvertError
 from ..loaders.files import Header, open_pickled
 from ..loaders.storage import headers, paths_of
+
+Shaped = Callable[[str, torch.Tensor], torch.Tensor]
+"""Gives a tensor the shape that it has under a key."""
 
 
 class Source:
@@ -23,27 +26,49 @@ class Source:
         self.headers: Mapping[str, Header] = headers(path)
         self._open: dict[str, dict[str, torch.Tensor]] = {}
         self._added: dict[str, torch.Tensor] = {}
+        self._parts: Mapping[str, tuple[str, ...]] = {}
+        self._own: Mapping[str, Header] = {}
+        self._shaped: Shaped | None = None
 
     def add(self, key: str, tensor: torch.Tensor) -> None:
         """A tensor that is written as if the checkpoint had it; it takes the place of one that has its key."""
         self._added[key] = tensor
         self.headers = {**self.headers, key: Header(tensor.dtype, tuple(tensor.shape), tensor.nbytes, self.path, None)}
 
-    def read(self, key: str) -> torch.Tensor:
-        """One tensor in memory of its own.
+    def put_together(self, parts: Mapping[str, tuple[str, ...]], shaped: Shaped) -> None:
+        """From now on have other keys. parts: a new key -> the file's keys whose outputs stand one behind the other in it; shaped: its new shape."""
+        self._own, self._parts, self._shaped = self.headers, parts, shaped
+        self.headers = {key: self._header_of(key) for key in parts}
 
-        Mapping the whole file, as safetensors' reader does, asks the system for the file's size of memory, which it may refuse.
-        """
+    def _header_of(self, key: str) -> Header:
+        own = [self._own[part] for part in self._parts[key]]
+        rows = sum(header.shape[0] for header in own) if len(own) > 1 else None
+        shape = own[0].shape if rows is None else (rows, *own[0].shape[1:])
+        shape = tuple(self._shaped(key, torch.empty(shape, device="meta")).shape)
+        return Header(own[0].dtype, shape, sum(header.nbytes for header in own), own[0].file, None)
+
+    def read(self, key: str) -> torch.Tensor:
+        """One tensor in memory of its own."""
         if key in self._added:
             return self._added[key]
-        header = self.headers[key]
+        if key not in self._parts:
+            return self._read(key, self.headers[key])
+        tensors = [self._read(part, self._own[part]) for part in self._parts[key]]
+        return self._shaped(key, torch.cat(tensors) if len(tensors) > 1 else tensors[0])
+
+    def _read(self, key: str, header: Header) -> torch.Tensor:
+        """Mapping the whole file, as safetensors' reader does, asks the system for the file's size of memory, which it may refuse."""
         if header.offset is None:
             return self._pickled(header.file)[key]
         buffer = torch.empty(header.nbytes, dtype=torch.uint8)
-        with open(header.file, "rb", buffering=0) as file:
-            file.seek(header.offset)
-            if not _fill(memoryview(buffer.numpy()), file):
-                raise ConvertError(f"{header.file} ends before {key} does: it was changed while it was converted. Nothing was written.")
+        try:
+            with open(header.file, "rb", buffering=0) as file:
+                file.seek(header.offset)
+                is_whole = _fill(memoryview(buffer.numpy()), file)
+        except OSError as problem:
+            raise ConvertError(f"{header.file} could not be read: {problem.strerror or problem}. Nothing was written.") from problem
+        if not is_whole:
+            raise ConvertError(f"{header.file} ends before {key} does: it was changed while it was converted. Nothing was written.")
         return buffer.view(header.dtype).reshape(header.shape)
 
     def _pickled(self, file: str) -> dict[str, torch.Tensor]:

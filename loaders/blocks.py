@@ -10,7 +10,10 @@ from .storage import CONFIG, Storage
 FULL_DEPTH = {1536: 30, 3072: 30, 5120: 40}
 """Width of a published Wan DiT -> its number of blocks."""
 
-_NUMBERED = re.compile(r"(.*?\b(?:vace_blocks|blocks|block|layers))\.(\d+)\.")
+_NUMBERED = re.compile(r"(.*?\b(?:vace_blocks|blocks|block|layers))\.(\d{1,9})\.")
+
+_MOST = 10_000
+"""Blocks that are counted: names are free to have any number, and no list shall grow with it."""
 
 
 def absent_blocks(keys: Iterable[str]) -> list[str]:
@@ -20,7 +23,7 @@ def absent_blocks(keys: Iterable[str]) -> list[str]:
         found = _NUMBERED.match(key)
         if found:
             lists.setdefault(found[1], set()).add(int(found[2]))
-    return [f"{name}.{number}" for name, numbers in sorted(lists.items()) for number in range(max(numbers)) if number not in numbers]
+    return [f"{name}.{number}" for name, numbers in sorted(lists.items()) for number in range(min(max(numbers), _MOST)) if number not in numbers]
 
 
 def promised_depth(storage: Storage, width: int) -> int:
@@ -33,7 +36,7 @@ def promised_depth(storage: Storage, width: int) -> int:
         with open(os.path.join(folder, CONFIG), encoding="utf-8-sig") as file:
             config = json.load(file)
         if config["dim"] == width:
-            return int(config["num_layers"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return min(int(config["num_layers"]), _MOST)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         pass
     return FULL_DEPTH.get(width, 0)

@@ -169,6 +169,15 @@ def _take_weights(tensors: dict[str, torch.Tensor]) -> dict[str, QuantizedWeight
             raise CheckpointError(f"the layer {layer} is damaged or of another format: {problem}. Download or convert the file again.")
         weights[layer] = QuantizedWeight(data.contiguous(), format_.kept_scale(scale).contiguous())
     orphans = sorted(key for key in tensors if key.endswith(".weight_scale"))
+    other = next((layer for layer in (key.removesuffix(".weight_scale") for key in orphans) if _is_e5m2(tensors.get(f"{layer}.weight"))), None)
+    if other:
+        raise CheckpointError(
+            f"its weights, such as {other}, are fp8 of the kind e5m2, which LightQuant does not read. Load it with ComfyUI's own loader."
+        )
     if orphans:
         raise CheckpointError(f"it has scales without a quantized weight: {', '.join(orphans[:5])}. Download or convert the file again.")
     return weights
+
+
+def _is_e5m2(tensor: torch.Tensor | None) -> bool:
+    return tensor is not None and tensor.dtype is torch.float8_e5m2

@@ -1,11 +1,13 @@
 """The CLIP vision encoder's keys in LightX2V's (Wan's open-clip) `.pth` files, and ComfyUI's for them."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import torch
 
+from ..errors import CheckpointError
 from ..formats import INT4_MARLIN
 from .rename import Table, inverse, rename_keys
 
@@ -42,17 +44,26 @@ _BARE = {
     "visual.head": _Bare("visual_projection.weight", lambda t: t.t().contiguous(), lambda t: t.t().contiguous()),
 }
 
-_IGNORED = ("textual.", "log_scale")
+LOG_SCALE = "log_scale"
+"""Of the text half, too: no picture depends on it, but LightX2V loads no CLIP without it."""
+
+_IGNORED = ("textual.", LOG_SCALE)
 """The text half of the model, which Wan does not use."""
 
 
 def rename(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors under ComfyUI's names; the fused q, k and v become three, as views of their outputs."""
+    """The tensors under ComfyUI's names; the fused q, k and v become three, as views of their outputs.
+
+    Raises CheckpointError on a key that no such model has, and on a part of a fused layer whose weight is not there.
+    """
     tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(_IGNORED)}
     renamed = {bare.new: bare.forth(tensors.pop(old)) for old, bare in _BARE.items() if old in tensors}
     for old, new in rename_keys(tensors, TABLE).items():
         if _FUSED in new:
-            outputs = 1 if tensors[old.rsplit(".", 1)[0] + ".weight"].dtype is INT4_MARLIN.dtype and not old.endswith(".bias") else 0
+            weight = f"{old.rsplit('.', 1)[0]}.weight"
+            if weight not in tensors:
+                raise CheckpointError(f"it has {old} without {weight}. The checkpoint is incomplete: fetch it again.")
+            outputs = 1 if tensors[weight].dtype is INT4_MARLIN.dtype and not old.endswith(".bias") else 0
             for letter, part in zip(_LETTERS, tensors[old].chunk(3, dim=outputs), strict=True):
                 renamed[new.replace(_FUSED, f"{letter}_proj")] = part
         else:
@@ -68,6 +79,11 @@ def wan_keys(keys: Iterable[str]) -> dict[str, tuple[str, ...]]:
     for new, old in rename_keys(fused, inverse(TABLE)).items():
         found[old] = tuple(new.replace(_FUSED, f"{letter}_proj") for letter in _LETTERS) if _FUSED in new else (new,)
     return found
+
+
+def log_scale() -> torch.Tensor:
+    """The one that CLIP's training begins with, fp32, for files of LightX2V's that are made of ComfyUI's, which lack it."""
+    return torch.tensor(math.log(1 / 0.07))
 
 
 def wan_shape(old: str, tensor: torch.Tensor) -> torch.Tensor:

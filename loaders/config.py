@@ -3,6 +3,7 @@
 LightX2V takes the task and the model folder on its command line, so neither stands in the file.
 """
 
+import math
 from dataclasses import dataclass
 
 from . import config_json
@@ -157,7 +158,7 @@ def _loras(reader: Reader, experts: bool) -> tuple[Lora, ...]:
         path, strength, name = item.get("path"), item.get("strength", 1.0), item.get("name")
         if not isinstance(path, str) or not path or "\0" in path:
             raise reader.error("lora_configs", f"entry {number} of lora_configs has no path.")
-        if isinstance(strength, bool) or not isinstance(strength, int | float):
+        if isinstance(strength, bool) or not isinstance(strength, int | float) or not _is_finite(strength):
             raise reader.error("lora_configs", f"the strength of {path} is {strength!r}, where a number is needed.")
         expert = next((expert for expert, folder in EXPERT_FOLDERS.items() if folder == name), None)
         if experts and expert is None:
@@ -167,3 +168,11 @@ def _loras(reader: Reader, experts: bool) -> tuple[Lora, ...]:
         for key in sorted(item.keys() - {"path", "strength", "name"}):
             reader.unknown(f"lora_configs[{number}].{key}", item[key])
     return tuple(loras)
+
+
+def _is_finite(number: float) -> bool:
+    """As a float: JSON has integers that none can hold, and Python reads NaN and 1e999 from it."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False

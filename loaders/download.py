@@ -4,11 +4,11 @@ import glob
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..errors import DownloadError
+from .alone import alone
 from .catalogue import FOLDER, Published
 from .hub import Remote, ask, explained, fetch
 
@@ -53,9 +53,12 @@ def no_progress(what: str, done: int, total: int) -> None:
 
 
 def free_space(folder: str) -> int:
-    """Bytes free where a folder is, or will be."""
+    """Bytes free where a folder is, or will be; 0 where there is no such disk."""
     while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
+        above = os.path.dirname(folder)
+        if above == folder:
+            return 0
+        folder = above
     return shutil.disk_usage(folder).free
 
 
@@ -108,7 +111,7 @@ def download(
     with explained(wanted.name, wanted.repository):
         for part in missing:
             os.makedirs(os.path.dirname(part.target), exist_ok=True)
-        with _alone(todo.path):
+        with alone(todo.path, DownloadError(f"{todo.path} is being downloaded already, by another run. Wait for it.")):
             done = todo.total - sum(part.remote.size for part in missing)
             for part in missing:
                 _drop_stale(part)
@@ -139,24 +142,6 @@ def _parts(remotes: Sequence[Remote], targets: Sequence[str], progress: Progress
 def _check_place(part: Part, force: bool) -> None:
     if os.path.exists(part.target) and not part.there and not force:
         raise DownloadError(f"{part.target} is there already and is not what the hub has. Move it away, or replace it: lightquant download --force")
-
-
-@contextmanager
-def _alone(path: str) -> Iterator[None]:
-    """Keeps a second download of the same model, in this process or another, from writing into the same files."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(f"{path}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as problem:
-        raise DownloadError(f"{path} is being downloaded already, by another run. Wait for it.") from problem
-    try:
-        yield
-    finally:
-        lock.release()
-        with suppress(OSError):
-            os.remove(lock.lock_file)
 
 
 def _drop_stale(part: Part) -> None:

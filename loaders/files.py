@@ -5,6 +5,7 @@ import os
 import pickle
 import struct
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -23,15 +24,22 @@ _DTYPES = {
 }  # fmt: skip
 """safetensors' dtype names that occur in model files; any other is reported as uint8, which no format of the pack uses."""
 
+_LONGEST = 100_000_000
+"""Bytes of a header, as safetensors itself has it."""
+
 
 class Header(NamedTuple):
-    """A tensor as its file announces it; offset: where its bytes begin in the file, or None where only the tensor itself can be read."""
+    """A tensor as its file announces it; offset: where its bytes begin in the file, or None where only the tensor itself can be read.
+
+    unknown: the file's own name for a dtype that the pack does not know, else "".
+    """
 
     dtype: torch.dtype
     shape: tuple[int, ...]
     nbytes: int
     file: str
     offset: int | None
+    unknown: str = ""
 
 
 def opener(open_safetensors: Callable) -> Callable:
@@ -56,7 +64,7 @@ def headers_in(path: str) -> dict[str, Header]:
     return {
         key: Header(
             _DTYPES.get(entry["dtype"], torch.uint8), tuple(entry["shape"]), entry["data_offsets"][1] - entry["data_offsets"][0],
-            path, first_byte + entry["data_offsets"][0],
+            path, first_byte + entry["data_offsets"][0], "" if entry["dtype"] in _DTYPES else entry["dtype"],
         )
         for key, entry in content.items() if key != "__metadata__"
     }  # fmt: skip
@@ -73,20 +81,48 @@ def _safetensors_frame(path: str) -> tuple[dict[str, dict], int]:
     with open(path, "rb") as file:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-        if length > size - 8:
+        if length > min(size - 8, _LONGEST):
             raise _damaged(path, "it is not a safetensors file, or only its beginning is there")
         try:
             header = json.loads(file.read(length))
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             raise _damaged(path, f"its header can't be read ({problem})") from problem
-    try:
-        entries = [(entry["dtype"], entry["shape"], *entry["data_offsets"]) for key, entry in header.items() if key != "__metadata__"]
-        end = 8 + length + max((stop for *_, stop in entries), default=0)
-    except (AttributeError, KeyError, TypeError, IndexError) as problem:
-        raise _damaged(path, "its header is not that of a safetensors file") from problem
+    entries = {key: entry for key, entry in header.items() if key != "__metadata__"} if isinstance(header, dict) else {"": header}
+    if not all(map(_is_entry, entries.values())) or not _is_metadata(header.get("__metadata__")):
+        raise _damaged(path, "its header is not that of a safetensors file")
+    end = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
     if end > size:
         raise _damaged(path, f"it ends after {size} bytes, where its header promises {end}")
+    _check_places(path, entries)
     return header, 8 + length
+
+
+def _is_metadata(found: object) -> bool:
+    """Whether it is what a header may say of the whole file; it need not say anything."""
+    return found is None or (isinstance(found, dict) and all(isinstance(value, str) for value in found.values()))
+
+
+def _is_entry(entry: object) -> bool:
+    """Whether it says of a tensor what a header says, in the types in which it does."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str):
+        return False
+    shape, offsets = entry.get("shape"), entry.get("data_offsets")
+    if not all(isinstance(numbers, list) and all(type(number) is int and number >= 0 for number in numbers) for numbers in (shape, offsets)):
+        return False
+    return len(offsets) == 2 and offsets[0] <= offsets[1]
+
+
+def _check_places(path: str, entries: Mapping[str, dict]) -> None:
+    """Raise CheckpointError where a tensor has more or fewer bytes than its shape takes, or shares some with another."""
+    before = 0
+    for key, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
+        begin, end = entry["data_offsets"]
+        dtype = _DTYPES.get(entry["dtype"])
+        if dtype is not None and end - begin != prod(entry["shape"]) * dtype.itemsize:
+            raise _damaged(path, f"its header gives {key} {end - begin} bytes, where its shape takes {prod(entry['shape']) * dtype.itemsize}")
+        if begin < before:
+            raise _damaged(path, f"its header has the bytes of {key} begin within those of another tensor")
+        before = end
 
 
 def open_pickled(path: str) -> dict[str, torch.Tensor]:
@@ -112,19 +148,23 @@ def open_pickled(path: str) -> dict[str, torch.Tensor]:
             content = content[wrapper]
     if not isinstance(content, Mapping):
         raise CheckpointError(f"LightQuant can't load {path}: it holds a {type(content).__name__}, where a dictionary of tensors is needed.")
-    others = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
+    others = [str(key) for key, value in content.items() if not (isinstance(key, str) and isinstance(value, torch.Tensor))]
     if others:
-        raise CheckpointError(f"LightQuant can't load {path}: these of its entries are no tensors: {', '.join(others[:5])}. Pick a model file.")
+        names = ", ".join(others[:5])
+        raise CheckpointError(f"LightQuant can't load {path}: these of its entries are no tensors with a name: {names}. Pick a model file.")
     return dict(content)
 
 
 def _check_readable(path: str) -> None:
     if not os.path.isfile(path):
         raise CheckpointError(f"LightQuant can't load {path}: there is no such file. Pick one from the list, or refresh the list (R).")
-    if os.path.getsize(path) == 0:
+    try:
+        with open(path, "rb") as file:
+            magic = file.read(4)
+    except OSError as problem:
+        raise CheckpointError(f"LightQuant can't load {path}: {problem.strerror or problem}. See that it may be read.") from problem
+    if not magic:
         raise _damaged(path, "it is empty")
-    with open(path, "rb") as file:
-        magic = file.read(4)
     if magic == b"GGUF":
         raise CheckpointError(
             f"LightQuant can't load {path}: it is a GGUF file. Load it with a GGUF loader, or pick one of LightX2V's fp8 or int8 files."

@@ -21,6 +21,10 @@ QUANTIZED_OTHERWISE = (
     Foreign(".weight_global_scale", "quantized to nvfp4, which is none of LightQuant's formats", _OTHER_FILE),
     Foreign(".weight_scale_2", "quantized to nvfp4, which is none of LightQuant's formats", _OTHER_FILE),
     Foreign(".qweight", "a GPTQ or AWQ file, which is none of LightQuant's formats", _OTHER_FILE),
+    *(
+        Foreign(mark, "quantized by bitsandbytes, which is none of LightQuant's formats", _OTHER_FILE)
+        for mark in (".absmax", ".quant_state.bitsandbytes__nf4", ".quant_state.bitsandbytes__fp4", ".SCB")
+    ),
 )
 
 

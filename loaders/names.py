@@ -77,6 +77,20 @@ def expert_of(path: str) -> str | None:
     return None
 
 
+def with_expert(name: str, expert: str, other: str) -> str:
+    """A name, without a path before it, that says the other expert where it says the one: as a word of its own, in the same letter case."""
+
+    def exchanged(found: re.Match) -> str:
+        said = found[1]
+        if said.lower() != expert:
+            return found[0]
+        return (other.upper() if said.isupper() else other.capitalize() if said[0].isupper() else other) + found[0][len(said) :]
+
+    for pattern in _EXPERTS:
+        name = pattern.sub(exchanged, name)
+    return name
+
+
 def recognise(name: str) -> Named | None:
     """What a file or folder is by its name, or by its folder's where it is a part; None if the name does not tell. A path may stand before it."""
     parts = _last_two(name)

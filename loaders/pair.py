@@ -1,11 +1,10 @@
 """The two experts of Wan2.2 A14B: which is which, and whether two checkpoints belong together."""
 
 import os
-import re
 
 from ..errors import CheckpointError
 from .checkpoint import without_prefix
-from .names import expert_of
+from .names import expert_of, with_expert
 from .scaled import logical_shape
 from .storage import headers
 from .wan_folder import HIGH, LOW
@@ -19,8 +18,8 @@ def counterpart(path: str) -> str | None:
     if expert is None:
         return None
     folder, name = os.path.split(path)
-    places = [os.path.join(folder, _exchanged(name, expert))]
-    places.append(os.path.join(os.path.dirname(folder), _exchanged(os.path.basename(folder), expert), _exchanged(name, expert)))
+    name, beside = (with_expert(each, expert, _OTHER[expert]) for each in (name, os.path.basename(folder)))
+    places = [os.path.join(folder, name), os.path.join(os.path.dirname(folder), beside, name)]
     return next((place for place in places if place != path and os.path.exists(place)), None)
 
 
@@ -45,11 +44,3 @@ def check_pair(high: str, low: str) -> None:
 def _shapes(path: str) -> dict[str, tuple[int, ...]]:
     tensors = without_prefix(headers(path))
     return {key: logical_shape(tensors, key) for key in tensors if key.endswith(("weight", "modulation"))}
-
-
-def _exchanged(name: str, expert: str) -> str:
-    def other(found: re.Match) -> str:
-        word = _OTHER[expert]
-        return word.upper() if found[0].isupper() else word.capitalize() if found[0][0].isupper() else word
-
-    return re.sub(expert, other, name, flags=re.IGNORECASE)

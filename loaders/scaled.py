@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -59,11 +60,16 @@ def logical_shape(tensors: Mapping[str, torch.Tensor | Header], key: str) -> tup
 def to_row_scales(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> dict[str, torch.Tensor]:
     """The tensors with every scale as `.weight_scale` [N, 1] fp32 and nothing else left of ComfyUI's ways; the codes are not touched.
 
-    Raises CheckpointError where ComfyUI's tags say that the codes mean something else than code times scale.
+    Raises CheckpointError where ComfyUI's tags say that the codes mean something else than code times scale, and where a weight has two scales.
     """
     _check_tags({**_tags(tensors), **_tags_in(metadata, tensors)})
     kept = {key: tensor for key, tensor in tensors.items() if key != MARKER and not key.endswith((CORE_TAG, *_UNUSED))}
-    for layer in _scaled_layers(kept):
+    layers = _scaled_layers(kept)
+    twice = next((layer for layer, count in Counter(layers).items() if count > 1), None)
+    if twice is not None:
+        both = " and ".join(twice + suffix for suffix in SCALES)
+        raise CheckpointError(f"it has two scales for one weight: {both}. Convert or fetch the file again.")
+    for layer in layers:
         scale = next(kept.pop(layer + suffix) for suffix in SCALES if layer + suffix in kept)
         weight = kept.get(layer + ".weight")
         if weight is not None and weight.ndim == 2 and scale.numel() == 1:
@@ -75,7 +81,7 @@ def to_row_scales(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, st
 def _format_of(tensors: Mapping[str, torch.Tensor | Header], layer: str) -> Format | None:
     weight = tensors[layer + ".weight"]
     scale = next(tuple(tensors[layer + suffix].shape) for suffix in SCALES if layer + suffix in tensors)
-    if math.prod(scale) == 1:
+    if math.prod(scale) == 1 and weight.shape:
         scale = (weight.shape[0], 1)  # as to_row_scales makes it
     return format_of(weight.dtype, tuple(weight.shape), scale)
 

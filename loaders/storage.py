@@ -21,6 +21,9 @@ INDEX = ".safetensors.index.json"
 CONFIG = "config.json"
 _REST = "non_block"
 _BLOCK = re.compile(r"block_(\d+)")
+_MOST_PARTS = 10_000
+"""More than any checkpoint has. Names are free to have any number, and the parts that they promise are listed."""
+
 _PART_NAMES = {SPLIT: re.compile(rf"{_BLOCK.pattern}|{_REST}"), CHUNKED: re.compile(r".+_part\d+"), SHARDED: re.compile(r".+-\d{5}-of-\d{5}")}
 """Kind of folder -> how the files in it are named, without .safetensors: LightX2V's two, and the shards that models are published in."""
 
@@ -58,7 +61,10 @@ def storage_of(path: str) -> Storage:
     """How the checkpoint at path is stored. Raises CheckpointError where a folder holds none, several, or only some of its parts."""
     if not os.path.isdir(path):
         return Storage(path, FILE, (path,), {})
-    names = sorted(os.listdir(path))
+    try:
+        names = sorted(os.listdir(path))
+    except OSError as problem:
+        raise _error(path, f"{problem.strerror or problem}. See that it may be read") from problem
     indexes = [name for name in names if name.endswith(INDEX)]
     parts = [name for name in names if part_kind(name)]
     if len(indexes) > 1:
@@ -78,7 +84,10 @@ def storage_of(path: str) -> Storage:
     if unknown:
         raise _error(path, f"{indexes[0]} does not name {_some(unknown)}, so the two are not of one checkpoint. Fetch the folder again")
     kind = kinds.pop()
-    absent = _absent(kind, [os.path.splitext(name)[0] for name in wanted])
+    beyond = [name for name in wanted if part_kind(name) and max(map(int, re.findall(r"\d+(?=\D*$)", name)), default=0) >= _MOST_PARTS]
+    if beyond:
+        raise _error(path, f"it holds {_some(beyond)}, where no checkpoint has {_MOST_PARTS} parts. Fetch the folder again")
+    absent = _absent(kind, [os.path.splitext(name)[0] for name in wanted], bool(index))
     if absent:
         raise _error(path, f"{_some(absent)} {'is' if len(absent) == 1 else 'are'} absent. Fetch the folder again")
     return Storage(path, kind, tuple(os.path.join(path, name) for name in wanted), index)
@@ -104,9 +113,9 @@ def open_storage(path: str, open_file: Opener) -> tuple[dict[str, torch.Tensor],
 def paths_of(path: str) -> tuple[str, ...]:
     """The files behind a checkpoint that may be gone or incomplete, its index and configuration too: for noticing changes, without an error."""
     about: list[str] = []
-    if os.path.isdir(path):
-        about = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(INDEX) or name == CONFIG]
     try:
+        if os.path.isdir(path):
+            about = [os.path.join(path, name) for name in sorted(os.listdir(path)) if name.endswith(INDEX) or name == CONFIG]
         return (*storage_of(path).files, *about)
     except (CheckpointError, OSError):
         return (path, *about)
@@ -152,10 +161,10 @@ def _only_file(path: str, names: Iterable[str]) -> Storage:
     raise _error(path, "there is no .safetensors file in this folder. Pick the folder that holds the checkpoint's parts")
 
 
-def _absent(kind: str, stems: list[str]) -> list[str]:
-    """The parts that the names of the others promise."""
+def _absent(kind: str, stems: list[str], is_indexed: bool) -> list[str]:
+    """The parts that the names of the others promise; without an index, that of what is in no block promises a block."""
     if kind == SPLIT:
-        last = max((int(found[1]) for stem in stems if (found := _BLOCK.match(stem))), default=0)
+        last = max((int(found[1]) for stem in stems if (found := _BLOCK.match(stem))), default=-1 if is_indexed else 0)
         promised = [f"block_{number}" for number in range(last + 1)] + [_REST]
     elif kind == CHUNKED:
         name = stems[0].rpartition("_part")[0]

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from lightquant.cli import main
+from lightquant.cli import main, schemes
 from lightquant.schemes import SCHEMES
 
 
@@ -22,3 +22,12 @@ def test_an_unknown_device_is_an_error(capsys):
 def test_no_command_is_a_usage_error():
     with pytest.raises(SystemExit):
         main([])
+
+
+def test_what_the_system_forbids_is_one_line(capsys, monkeypatch, tmp_path):
+    def forbidden(options):
+        raise PermissionError(13, "Permission denied", "/models/locked")
+
+    monkeypatch.setattr(schemes, "run", forbidden)
+    assert main(["schemes"]) == 1
+    assert capsys.readouterr().err == "lightquant: /models/locked could not be read or written: Permission denied. See that you may.\n"

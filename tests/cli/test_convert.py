@@ -4,6 +4,8 @@ import pytest
 import small_models
 import torch
 from lightquant.cli import main
+from lightquant.convert import plan
+from lightquant.convert.names import to_diffusers
 from safetensors.torch import load_file, save_file
 
 
@@ -59,6 +61,29 @@ def test_wrong_input_is_one_line_and_writes_nothing(source, tmp_path, capsys, ta
     assert not (tmp_path / target).exists()
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("command", ["convert", "plan"])
+def test_a_gpu_that_is_not_here_is_said_first(source, tmp_path, capsys, command):
+    rest = [str(tmp_path / "out.safetensors"), "--format", "int8-channel"] if command == "convert" else ["--budget", "60%"]
+    assert main([command, str(source), *rest, "--device", "cuda"]) == 1
+    said = capsys.readouterr()
+    assert "there is no device cuda here" in said.err
+    assert said.out == ""
+
+
+def test_the_parts_of_a_folder_with_a_dot_in_its_name_have_all_of_it(source, tmp_path):
+    assert convert(source, tmp_path / "Wan2.1-I2V-14B", "--layout", "chunked") == 0
+    assert sorted(file.name for file in (tmp_path / "Wan2.1-I2V-14B").glob("*.safetensors")) == ["Wan2.1-I2V-14B_part0.safetensors"]
+
+
+def test_a_file_of_chunks_has_a_hundred_tensors_at_most(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "CHUNK", 10)
+    assert convert(source, tmp_path / "parts", "--layout", "chunked", "--format", "int4-g128") == 0
+    counts = [len(load_file(file)) for file in (tmp_path / "parts").glob("*.safetensors")]
+    assert max(counts) == 10
+    assert sum(counts) == 69 + 2 * 20
+
+
 def test_a_source_that_is_not_there(tmp_path, capsys):
     assert convert(tmp_path / "nowhere.safetensors", tmp_path / "out.safetensors") == 1
     assert "there is no such file" in capsys.readouterr().err
@@ -89,6 +114,36 @@ def test_a_lora_for_another_model_is_refused_before_anything_is_written(source, 
     assert "is for another model" in capsys.readouterr().err
 
 
+def test_a_lora_that_is_asked_for_twice_is_not_merged_once(source, tmp_path, capsys):
+    twice = ("--lora", "lora.safetensors:0.5") * 2
+    assert convert(source, tmp_path / "out.safetensors", *twice) == 1
+    assert "The LoRA lora.safetensors:0.5 is asked for twice. Name it once, with both strengths together." in capsys.readouterr().err
+
+
+def test_a_pattern_of_what_stays_float_may_leave_weight_away_and_must_fit(source, tmp_path, capsys):
+    assert convert(source, tmp_path / "out.safetensors", "--keep", "blocks.0.ffn.0", "--keep", "blocks.1.*.weight") == 0
+    assert "9 of 69 tensors are quantized" in capsys.readouterr().out
+    assert load_file(tmp_path / "out.safetensors")["blocks.0.ffn.0.weight"].dtype is torch.bfloat16
+    for command in ("convert", "plan"):
+        rest = [str(tmp_path / "two.safetensors"), "--format", "int8-channel"] if command == "convert" else ["--budget", "60%"]
+        assert main([command, str(source), *rest, "--keep", "blok.*", "--keep", "blocks.1.*"]) == 1
+        error = capsys.readouterr().err
+        assert f"1 of the patterns of what stays float fit no tensor of {source}: blok.*. Its tensors have names such as " in error
+
+
+@pytest.mark.parametrize("command", ["convert", "plan"])
+def test_a_model_in_diffusers_names_is_renamed_whole_or_not_at_all(tmp_path, floats, capsys, command):
+    foreign = {to_diffusers(key): tensor for key, tensor in floats["dit"].items()}
+    source = small_models.save({**foreign, "face_adapter.0.to_q.weight": torch.ones(2, 2)}, tmp_path / "diffusers.safetensors")
+    options = [str(tmp_path / "out.safetensors"), "--format", "int8-channel"] if command == "convert" else ["--budget", "90%"]
+    assert main([command, str(source), *options]) == 1
+    assert "the tensors have diffusers' names, and 1 of them have none that is known: face_adapter.0.to_q.weight. Take" in capsys.readouterr().err
+    assert not (tmp_path / "out.safetensors").exists()
+    if command == "convert":
+        assert main([command, str(source), *options, "--names", "as-they-are"]) == 0
+        assert "blocks.0.attn1.to_q.weight" in load_file(tmp_path / "out.safetensors")
+
+
 @pytest.mark.parametrize("component", ["t5", "clip"])
 def test_encoders_keep_their_names(tmp_path, floats, component):
     source = small_models.save(floats[component], tmp_path / "float.pth")
@@ -104,8 +159,6 @@ def test_what_diffusers_has_no_name_for_is_refused(tmp_path, floats, capsys):
 
 
 def test_names_are_wans_own_unless_asked(tmp_path, floats):
-    from lightquant.convert.names import to_diffusers
-
     foreign = {to_diffusers(key): tensor for key, tensor in floats["dit"].items()}
     source = small_models.save(foreign, tmp_path / "diffusers.safetensors")
     assert convert(source, tmp_path / "out.safetensors", "--dtype", "fp32") == 0

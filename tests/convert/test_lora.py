@@ -413,3 +413,15 @@ def test_a_spec_is_a_path_and_two_numbers(text, expected):
 )
 def test_a_spec_that_cannot_be_read_is_refused_with_an_example(text):
     assert "lora.safetensors:0.8:16" in message(ConvertError, parse_spec, text)
+
+
+def test_a_lora_without_a_rank_or_with_nan_is_called_damaged_itself(model, saved):
+    tensors = lora(model, layers=(LAYER,))
+    down, up = (next(key for key in tensors if end in key) for end in ("down", "up"))
+    none = {**tensors, down: tensors[down][:0].clone(), up: tensors[up][:, :0].clone()}
+    opened = open_lora(saved(none), open_file)
+    with pytest.raises(CheckpointError, match=r"lora_down.weight is 0 x 256, where a rank of at least 1 is expected. The file is damaged"):
+        opened.check({f"{LAYER}.weight": (256, 256)}, "model")
+    tensors[up][0, 0] = float("nan")
+    with pytest.raises(CheckpointError, match=rf"lora.safetensors: what it adds to {LAYER}.weight is NaN or infinite. The file is damaged"):
+        open_lora(saved(tensors), open_file).change(f"{LAYER}.weight", (256, 256))

@@ -11,6 +11,7 @@ import small_models
 import torch
 from lightquant.bridge.folders import open_file
 from lightquant.convert import run as module
+from lightquant.convert.partial import discard
 from lightquant.convert.plan import plan_of
 from lightquant.convert.run import run
 from lightquant.convert.settings import Settings
@@ -19,6 +20,7 @@ from lightquant.errors import ConvertError
 from lightquant.formats import FORMATS, INT4_MARLIN, PLAIN, QuantizedWeight, repacked
 from lightquant.loaders import read
 from lightquant.loaders.scaled import bare_name
+from lightquant.loaders.storage import headers
 from safetensors.torch import load_file
 
 INT8 = Settings("int8-channel", dtype="fp32")
@@ -243,6 +245,78 @@ def test_what_a_killed_process_left_is_said_and_removed(source, tmp_path, caplog
     convert(source, tmp_path / "out.safetensors")
     assert "was cut off; this one starts from the beginning" in caplog.text
     assert len(load_file(tmp_path / "out.safetensors")) > 60
+
+
+@pytest.mark.parametrize("layout", ["single", "split"])
+def test_a_second_run_to_the_same_place_leaves_the_first_ones_file_alone(source, tmp_path, layout):
+    target, settings, met = tmp_path / "out.safetensors", Settings("int8-channel", layout=layout), []
+    (tmp_path / "link").symlink_to(tmp_path)
+
+    def meanwhile(done: int, total: int) -> None:
+        if not met:
+            for place in (target, tmp_path / "link" / "out.safetensors"):
+                with pytest.raises(ConvertError, match=r"is being written already, by another run. Wait for it, or choose another name") as caught:
+                    convert(source, place, settings, force=True)
+                met.append(caught.value)
+            assert not discard(str(target))
+            assert (tmp_path / "out.safetensors.partial").exists()
+
+    convert(source, target, settings, progress=meanwhile)
+    assert len(met) == 2
+    assert len(headers(str(target))) > 60
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["float.safetensors", "link", "out.safetensors"]
+
+
+def test_what_a_link_leads_to_is_replaced_and_the_link_stays(source, tmp_path):
+    split = Settings("int8-channel", layout="split")
+    (tmp_path / "disk").mkdir()
+    convert(source, tmp_path / "disk" / "wan", split)
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "wan")
+    convert(source, tmp_path / "link", Settings("fp8-channel", layout="split"), force=True)
+    assert (tmp_path / "link").is_symlink()
+    assert headers(str(tmp_path / "disk" / "wan"))["blocks.0.ffn.0.weight"].dtype is torch.float8_e4m3fn
+    assert sorted(file.name for file in (tmp_path / "disk").iterdir()) == ["wan"]
+
+
+def test_what_was_replaced_and_can_not_be_removed_is_said_and_is_no_failure(source, tmp_path, caplog, monkeypatch):
+    target, split = tmp_path / "out", Settings("int8-channel", layout="split")
+    convert(source, target, split)
+
+    def fails(path: str) -> None:
+        raise OSError(13, "Permission denied")
+
+    monkeypatch.setattr(module.shutil, "rmtree", fails)
+    convert(source, target, Settings("fp8-channel", layout="split"), force=True)
+    assert headers(str(target))["blocks.0.ffn.0.weight"].dtype is torch.float8_e4m3fn
+    assert f"Remove {target}.replaced" in caplog.text
+
+
+def test_a_folders_configuration_outlives_its_checkpoint(source, tmp_path):
+    target, split = tmp_path / "out", Settings("int8-channel", layout="split")
+    convert(source, target, split)
+    (target / "config.json").write_text('{"dim": 256}')
+    convert(source, target, Settings("fp8-channel", layout="chunked"), force=True)
+    assert (target / "config.json").read_text() == '{"dim": 256}'
+    assert not (target / "block_0.safetensors").exists()
+
+
+@pytest.mark.parametrize("layout", ["split", "chunked"])
+def test_a_folder_takes_no_files_place(source, tmp_path, layout):
+    target = tmp_path / "out"
+    before_and_after(target)
+    plan = plan_of(str(source), Source(str(source)).headers, Settings("int8-channel", layout=layout), "out")
+    with pytest.raises(ConvertError, match=r"is a file, where a folder is to be written. Choose another name"):
+        module.check_target(plan, str(target), force=True)
+
+
+def test_a_source_that_goes_meanwhile_is_named_and_not_the_target(source, tmp_path):
+    def away(done: int, total: int) -> None:
+        if source.exists():
+            source.rename(tmp_path / "renamed.safetensors")
+
+    with pytest.raises(ConvertError, match=r"float.safetensors could not be read: No such file or directory. Nothing was written"):
+        convert(source, tmp_path / "out.safetensors", progress=away)
+    assert [file.name for file in tmp_path.iterdir()] == ["renamed.safetensors"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -198,3 +198,20 @@ def test_other_models_are_named(tensors):
 def test_an_unknown_key_of_an_encoder_is_named(floats):
     source = small_models.quantized(floats["t5"], "t5", "fp8-channel")
     assert "blocks.0.attn.extra.weight" in refusal({**source, "blocks.0.attn.extra.weight": torch.ones(2)}, "t5")
+
+
+def test_scaled_e5m2_is_called_so(tensors):
+    odd = {key: tensor.float().to(torch.float8_e5m2) if f"{key}_scale" in tensors else tensor for key, tensor in tensors.items()}
+    assert re.search(r"its weights, such as blocks\.\d\.\S+, are fp8 of the kind e5m2, .* Load it with ComfyUI's own loader", refusal(odd))
+
+
+def test_two_scales_of_one_weight_are_refused(tensors):
+    key = "blocks.0.ffn.0.scale_weight"
+    assert f"it has two scales for one weight: blocks.0.ffn.0.weight_scale and {key}" in refusal({**tensors, key: torch.ones(1)})
+
+
+def test_a_fused_layer_of_clip_without_its_weight_is_named(floats):
+    source = small_models.quantized(floats["clip"], "clip", "int8-channel")
+    source.pop("visual.transformer.1.attn.to_qkv.weight")
+    said = refusal(source, "clip")
+    assert re.search(r"it has (\S+to_qkv).\w+ without \1.weight. The checkpoint is incomplete", said)

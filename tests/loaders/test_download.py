@@ -290,3 +290,9 @@ def test_free_space_of_a_folder_that_is_not_there_yet(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: asked.append(path) or namedtuple("Usage", "free")(7))
     assert module.free_space(str(tmp_path / "a" / "b")) == 7
     assert asked == [str(tmp_path)]
+
+
+def test_a_disk_that_is_not_there_has_no_room(monkeypatch):
+    """As Z:\\ is on Windows: the way up ends at itself."""
+    monkeypatch.setattr(module.os.path, "isdir", lambda path: False)
+    assert module.free_space("/models/wan") == 0

@@ -1,7 +1,7 @@
 """Names as published, as other packs publish them and as users write them."""
 
 import pytest
-from lightquant.loaders.names import expert_of, recognise
+from lightquant.loaders.names import expert_of, recognise, with_expert
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,20 @@ def test_what_a_name_tells(name, told):
 @pytest.mark.parametrize("name", ["model.safetensors", "my_model_fp8.safetensors", "block_0.safetensors", "flux1-dev.safetensors", ""])
 def test_a_name_that_does_not_tell(name):
     assert recognise(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "expert", "expected"),
+    [
+        ("slow_motion_low_noise.safetensors", "low", "slow_motion_high_noise.safetensors"),
+        ("highlight_Wan2_2-I2V-A14B-HIGH_fp8.safetensors", "high", "highlight_Wan2_2-I2V-A14B-LOW_fp8.safetensors"),
+        ("Wan2.2-T2V-A14B-LowNoise_low_vram.safetensors", "low", "Wan2.2-T2V-A14B-HighNoise_low_vram.safetensors"),
+        ("wan22LightningHIGHv2.safetensors", "high", "wan22LightningLOWv2.safetensors"),
+        ("low_noise_LOW.safetensors", "low", "high_noise_HIGH.safetensors"),
+        ("flow.safetensors", "low", "flow.safetensors"),
+    ],
+)
+def test_only_the_word_that_says_the_expert_is_exchanged(name, expert, expected):
+    other = {"low": "high", "high": "low"}[expert]
+    assert with_expert(name, expert, other) == expected
+    assert with_expert(expected, other, expert) == name

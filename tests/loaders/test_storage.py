@@ -11,6 +11,7 @@ import small_models
 import torch
 from lightquant.errors import CheckpointError
 from lightquant.loaders import read
+from lightquant.loaders.blocks import absent_blocks, promised_depth
 from lightquant.loaders.files import opener
 from lightquant.loaders.identity import identify_path
 from lightquant.loaders.storage import CHUNKED, FILE, SHARDED, SPLIT, fold_parts, headers, open_storage, storage_of
@@ -210,3 +211,27 @@ def test_parts_are_folded_into_their_folder_where_they_are_not_alone():
     assert fold_parts([*parts, os.path.join("b", "wan_part2.safetensors"), "block_0.safetensors", "non_block.safetensors", "wan.safetensors"]) == {
         "a", os.path.join("b", "wan_part2.safetensors"), os.curdir, "wan.safetensors",
     }  # fmt: skip
+
+
+def test_an_index_of_what_is_in_no_block_promises_no_block(tmp_path):
+    """As LightX2V's converter writes a CLIP by blocks."""
+    folder = small_models.save({"visual.head": torch.ones(2)}, tmp_path / "clip" / "non_block.safetensors").parent
+    with pytest.raises(CheckpointError, match=r"block_0.safetensors is absent"):
+        storage_of(str(folder))
+    (folder / INDEX).write_text(json.dumps({"weight_map": {"visual.head": "non_block.safetensors"}}))
+    assert storage_of(str(folder)).kind == SPLIT
+
+
+@pytest.mark.parametrize("name", ["block_3000000", "wan_part3000000", "wan-00001-of-99999"])
+def test_a_number_in_a_name_makes_no_list_of_its_length(tmp_path, name):
+    folder = small_models.save({"a": torch.ones(2)}, tmp_path / "odd" / f"{name}.safetensors").parent
+    with pytest.raises(CheckpointError, match=rf"it holds {name}.safetensors, where no checkpoint has 10000 parts"):
+        storage_of(str(folder))
+
+
+def test_a_number_in_a_key_makes_no_list_of_its_length(tmp_path):
+    assert len(absent_blocks(["blocks.5000000.weight", f"blocks.{'9' * 5000}.weight"])) == 10_000
+    (tmp_path / "config.json").write_text('{"dim": 8, "num_layers": 1e999}')
+    assert promised_depth(storage_of(str(tmp_path / "wan.safetensors")), 8) == 0
+    (tmp_path / "config.json").write_text('{"dim": 8, "num_layers": 5000000}')
+    assert promised_depth(storage_of(str(tmp_path / "wan.safetensors")), 8) == 10_000
