@@ -152,7 +152,7 @@ def test_a_conversion_with_the_commands_further_options(panel, opened, base):
     expect(convert.get_by_role("button", name="Add a LoRA")).to_be_focused()
     convert.get_by_label("LoRA", exact=True).select_option("style.safetensors")
     convert.get_by_label("Strength").fill("0.5")
-    convert.get_by_label("Keep as floats").fill("blocks.0.*, head.*")
+    convert.get_by_label("Keep as floats").fill("blocks.0.*, proj_out.*")
     convert.get_by_label("Type of what stays float").select_option("fp32")
     names = convert.get_by_label("Names of a DiT's tensors")
     assert names.evaluate("select => [...select.options].map(option => option.value)") == list(RENAMES)
