@@ -18,6 +18,7 @@ from ..loaders.random_weights import MARK, is_marked_random
 from ..loaders.storage import CONFIG, FILE, INDEX, storage_of
 from .overlap import Behind, ahead
 from .partial import PARTIAL, PICKLED_TOO, alone_at, put, recover, temporary
+from .pinned import on_host
 from .plan import Output, Plan
 from .settings import SINGLE, Settings
 from .source import Source
@@ -67,7 +68,11 @@ def run(
     Raises ConvertError: on what is there, too little space, a tensor with NaN or infinity, a source that changes. What was there before stays then.
     """
     changes = changes or {}
-    with closing(ahead(lambda output: source.read(output.source), plan.outputs)) as reading:
+
+    def read(output: Output) -> torch.Tensor:
+        return source.read(output.source, _device_of(output, plan.settings))
+
+    with closing(ahead(read, plan.outputs)) as reading:
 
         def tensors_of(output: Output) -> Mapping[str, torch.Tensor]:
             coming, tensor = next(reading)
@@ -178,7 +183,7 @@ def _write_file(path: str, outputs: Iterable[Output], tensors_of: TensorsOf, met
                 writer.write(name, tensors[suffix])
 
         for output in outputs:
-            behind(write_all, output, {suffix: part.cpu() for suffix, part in tensors_of(output).items()})
+            behind(write_all, output, {suffix: on_host(part) for suffix, part in tensors_of(output).items()})
             step(output.nbytes)
 
 
@@ -186,7 +191,7 @@ def converted(
     tensor: torch.Tensor, output: Output, settings: Settings, changes: Iterable[Change] = (), witness: Witness = nobody
 ) -> dict[str, torch.Tensor]:
     """What is written of one tensor, by the suffix behind its layer's name, computed in fp32. Raises ConvertError on NaN and on what overflows."""
-    tensor = tensor.to(settings.device if output.format else "cpu")  # the largest ones, embeddings, are only cast
+    tensor = tensor.to(_device_of(output, settings))
     if tensor.is_floating_point():
         for change in changes:
             delta = change.change(output.key, tuple(tensor.shape))
@@ -198,6 +203,11 @@ def converted(
     check_held(parts, output.source)
     witness(output, tensor, parts)
     return parts
+
+
+def _device_of(output: Output, settings: Settings) -> str:
+    """Where a tensor is computed: the largest ones, embeddings, are only cast."""
+    return settings.device if output.format else "cpu"
 
 
 def check_held(parts: Mapping[str, torch.Tensor], name: str) -> None:

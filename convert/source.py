@@ -9,6 +9,7 @@ import torch
 from ..errors import ConvertError
 from ..loaders.files import Header, open_pickled
 from ..loaders.storage import headers, paths_of
+from . import pinned
 
 Shaped = Callable[[str, torch.Tensor], torch.Tensor]
 """Gives a tensor the shape that it has under a key."""
@@ -47,20 +48,20 @@ class Source:
         shape = tuple(self._shaped(key, torch.empty(shape, device="meta")).shape)
         return Header(own[0].dtype, shape, sum(header.nbytes for header in own), own[0].file, None)
 
-    def read(self, key: str) -> torch.Tensor:
-        """One tensor in memory of its own."""
+    def read(self, key: str, device: str = "cpu") -> torch.Tensor:
+        """One tensor in host memory of its own, from which the device copies fast."""
         if key in self._added:
             return self._added[key]
         if key not in self._parts:
-            return self._read(key, self.headers[key])
-        tensors = [self._read(part, self._own[part]) for part in self._parts[key]]
+            return self._read(key, self.headers[key], device)
+        tensors = [self._read(part, self._own[part], device) for part in self._parts[key]]
         return self._shaped(key, torch.cat(tensors) if len(tensors) > 1 else tensors[0])
 
-    def _read(self, key: str, header: Header) -> torch.Tensor:
+    def _read(self, key: str, header: Header, device: str) -> torch.Tensor:
         """Mapping the whole file, as safetensors' reader does, asks the system for the file's size of memory, which it may refuse."""
         if header.offset is None:
             return self._pickled(header.file)[key]
-        buffer = torch.empty(header.nbytes, dtype=torch.uint8)
+        buffer = pinned.empty((header.nbytes,), torch.uint8, device)
         try:
             with open(header.file, "rb", buffering=0) as file:
                 file.seek(header.offset)
