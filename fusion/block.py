@@ -42,7 +42,7 @@ def output_of(block: torch.nn.Module, given: Inputs, steps: Steps) -> torch.Tens
     y = _cross_attention(block, summed.activation, given)
     summed = steps.sum(summed.total(), y, None, After(block.norm2, ffn_shift, ffn_scale))
     y = _ffn(block.ffn, summed.activation, steps)
-    return torch.addcmul(summed.total(), y, wan_block.repeated(ffn_gate, x))
+    return steps.gated(summed.total(), y, ffn_gate)
 
 
 def _cross_attention(block: torch.nn.Module, activation: Activation, given: Inputs) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from ..bridge import wan_block
 from ..kernels import Activation, Coding, Rows
-from ..kernels.fused_rows import Norm, add_norm, gelu, norm, rms_rope
+from ..kernels.fused_rows import Norm, add_gated, add_norm, gelu, norm, rms_rope
 
 
 class After(NamedTuple):
@@ -28,11 +28,13 @@ class Sum(NamedTuple):
 
 
 class Steps(Protocol):
-    """x, y: [B, L, C]."""
+    """x, y: [B, L, C]; gate: [B, sets, C]."""
 
     def normed(self, x: torch.Tensor, after: After) -> Activation: ...
 
     def sum(self, x: torch.Tensor, y: torch.Tensor, gate: torch.Tensor | None, after: After) -> Sum: ...
+
+    def gated(self, x: torch.Tensor, y: torch.Tensor, gate: torch.Tensor) -> torch.Tensor: ...
 
     def rotated(self, rms_norm: torch.nn.RMSNorm, x: torch.Tensor, heads: int, freqs: torch.Tensor) -> torch.Tensor: ...
 
@@ -49,8 +51,11 @@ class Separate:
         return Activation.of(y)
 
     def sum(self, x: torch.Tensor, y: torch.Tensor, gate: torch.Tensor | None, after: After) -> Sum:
-        total = x + y if gate is None else torch.addcmul(x, y, wan_block.repeated(gate, x))
+        total = x + y if gate is None else self.gated(x, y, gate)
         return Sum(lambda: total, self.normed(total, after))
+
+    def gated(self, x: torch.Tensor, y: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+        return torch.addcmul(x, y, wan_block.repeated(gate, x))
 
     def rotated(self, rms_norm: torch.nn.RMSNorm, x: torch.Tensor, heads: int, freqs: torch.Tensor) -> torch.Tensor:
         return wan_block.rotated(rms_norm(x).view(*x.shape[:2], heads, -1), freqs).flatten(2)
@@ -69,6 +74,10 @@ class Fused:
         gate = None if gate is None else _sets(gate)
         both = _TotalAndRows(x.flatten(0, 1), y.flatten(0, 1), gate, _norm(after, x, gate))
         return Sum(lambda: both.total().view(x.shape), Activation(x, both.rows))
+
+    def gated(self, x: torch.Tensor, y: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+        rows, sets = x.shape[1], gate.shape[1]
+        return add_gated(x.flatten(0, 1), y.flatten(0, 1), _sets(gate), -(-rows // sets), rows, sets).view(x.shape)
 
     def rotated(self, rms_norm: torch.nn.RMSNorm, x: torch.Tensor, heads: int, freqs: torch.Tensor) -> torch.Tensor:
         weight, _ = wan_block.weights_of(rms_norm, x)

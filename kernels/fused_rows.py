@@ -34,10 +34,11 @@ class Norm(NamedTuple):
     rows_a_batch: int = 1
     sets: int = 1
 
-    def set_of(self, part: slice, device: torch.device) -> torch.Tensor:
-        """The set of each of some rows."""
-        row = torch.arange(part.start, part.stop, device=device)
-        return row // self.rows_a_batch * self.sets + row % self.rows_a_batch // self.rows_a_set
+
+def _set_of(part: slice, rows_a_set: int, rows_a_batch: int, sets: int, device: torch.device) -> torch.Tensor:
+    """The set of each of some rows, which the numbers of a Norm tell."""
+    row = torch.arange(part.start, part.stop, device=device)
+    return row // rows_a_batch * sets + row % rows_a_batch // rows_a_set
 
 
 _NORM = "Tensor? weight, Tensor? bias, float eps, bool modulates, int rows_a_set, int rows_a_batch, int sets"
@@ -86,6 +87,10 @@ def _fake_add_norm(x, y, gate, weight, bias, eps, modulates, rows_a_set, rows_a_
     return torch.empty_like(x), *_empty(x, _coding(dtype, group))
 
 
+def _fake_add_gated(x, y, gate, rows_a_set, rows_a_batch, sets):
+    return torch.empty_like(x)
+
+
 def _fake_gelu(x, dtype, group):
     return tuple(_empty(x, _coding(dtype, group)))
 
@@ -105,6 +110,19 @@ def norm_rows(x, weight, bias, eps, modulates, rows_a_set, rows_a_batch, sets, d
 def add_norm_rows(x, y, gate, weight, bias, eps, modulates, rows_a_set, rows_a_batch, sets, dtype, group):
     """x + y * gate, and the values and scales of its rows, normed."""
     return tuple(_add_norm(x, y, gate, Norm(weight, bias, eps, modulates, rows_a_set, rows_a_batch, sets), _coding(dtype, group)))
+
+
+@operator("add_gated(Tensor x, Tensor y, Tensor gate, int rows_a_set, int rows_a_batch, int sets) -> Tensor", _fake_add_gated)
+def add_gated(x, y, gate, rows_a_set, rows_a_batch, sets):
+    """x + y * gate in x's dtype, x and y [M, C], gate in sets as a Norm has them."""
+    fused, out = _fused_for(x), torch.empty_like(x, memory_format=torch.contiguous_format)
+    if fused is not None:
+        with torch.cuda.device(x.device):
+            fused.add_gated(x.contiguous(), y.contiguous(), gate.contiguous(), out, rows_a_set, rows_a_batch, sets)
+        return out
+    for part in pieces(x.shape[0], max(1, PIECE_ELEMENTS // max(1, x.shape[1]))):
+        out[part] = x[part].float() + y[part].float() * gate[_set_of(part, rows_a_set, rows_a_batch, sets, x.device)].float()
+    return out
 
 
 @operator(f"gelu_rows(Tensor x, {_CODING}) -> (Tensor, Tensor)", _fake_gelu)
@@ -151,7 +169,8 @@ def _add_norm(x, y, gate, after: Norm, coding: Coding | None) -> list[torch.Tens
 
 def _normed(x, y, gate, total, after: Norm, part: slice) -> torch.Tensor:
     """Some rows normed, in fp32; where y is given, their total is filled in."""
-    rows, sets = x[part].float(), after.set_of(part, x.device) if gate is not None or after.modulates else None
+    has_sets, rows = gate is not None or after.modulates, x[part].float()
+    sets = _set_of(part, after.rows_a_set, after.rows_a_batch, after.sets, x.device) if has_sets else None
     if y is not None:
         added = y[part].float()
         total[part] = rows + (added if gate is None else added * gate[sets].float())

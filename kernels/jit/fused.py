@@ -27,13 +27,9 @@ def _codes(x, inverse, to_int: tl.constexpr, dtype: tl.constexpr):
 
 
 @triton.jit
-def _top(x, per_group: tl.constexpr):
-    """The largest magnitude bits of each group [groups, 1], or of all as [1, 1]."""
-    bits = magnitude_bits(x)
-    if per_group:
-        return tl.max(bits, 1, keep_dims=True)
-    else:
-        return tl.max(tl.max(bits, 1, keep_dims=True), 0, keep_dims=True)
+def _sum(x):
+    """As [1, 1]. A row's parts are added up number by number before, since each sum over a program's threads costs them a wait for each other."""
+    return tl.sum(tl.sum(x, 1, keep_dims=True), 0, keep_dims=True)
 
 
 @triton.jit
@@ -53,9 +49,10 @@ def _store_rows(
     group, column = tl.arange(0, groups)[:, None], tl.arange(0, size)[None, :]
     values_row = values_ptr + row * columns
     if coding == 1:
-        top = _top(parts[0], False)
+        tops = magnitude_bits(parts[0])
         for index in tl.static_range(1, count):
-            top = tl.maximum(top, _top(parts[index], False))
+            tops = tl.maximum(tops, magnitude_bits(parts[index]))
+        top = tl.max(tl.max(tops, 1, keep_dims=True), 0, keep_dims=True)
         scale, inverse = _scales(top, limit, smallest)
         tl.store(scale_ptr + row + tl.zeros_like(top), scale)
     for index in tl.static_range(count):
@@ -66,7 +63,7 @@ def _store_rows(
         elif coding == 1:
             tl.store(values_row + offsets, _codes(parts[index], inverse, to_int, values_ptr.dtype.element_ty), mask=inside)
         else:
-            scale, inverse = _scales(_top(parts[index], True), limit, smallest)
+            scale, inverse = _scales(tl.max(magnitude_bits(parts[index]), 1, keep_dims=True), limit, smallest)
             place = index * groups + group
             tl.store(scale_ptr + place.to(tl.int64) * scale_stride + row, scale, mask=place * size < columns)
             tl.store(values_row + offsets, _codes(parts[index], inverse, to_int, values_ptr.dtype.element_ty), mask=inside)
@@ -82,7 +79,7 @@ def _norm_row(
     group, column = tl.arange(0, groups)[:, None], tl.arange(0, size)[None, :]
     set_row = ((row // rows_a_batch) * sets + (row % rows_a_batch) // rows_a_set) * columns
     parts = ()
-    total = tl.zeros((1, 1), tl.float32)
+    totals = tl.zeros((groups, size), tl.float32)
     for index in tl.static_range(count):
         offsets = (index * groups + group) * size + column
         inside = offsets < columns
@@ -94,15 +91,15 @@ def _norm_row(
             x = (x + y).to(sum_ptr.dtype.element_ty)
             tl.store(sum_ptr + row * columns + offsets, x, mask=inside)
             x = x.to(tl.float32)
-        total += tl.sum(tl.sum(x, 1, keep_dims=True), 0, keep_dims=True)
+        totals += x
         parts = parts + (x,)  # noqa: RUF005, as Triton unpacks no tuples
-    mean = total / columns
-    squares = tl.zeros((1, 1), tl.float32)
+    mean = _sum(totals) / columns
+    squares = tl.zeros((groups, size), tl.float32)
     for index in tl.static_range(count):
         inside = (index * groups + group) * size + column < columns
         away = tl.where(inside, parts[index] - mean, 0.0)
-        squares += tl.sum(tl.sum(away * away, 1, keep_dims=True), 0, keep_dims=True)
-    factor = tl.rsqrt(squares / columns + eps)
+        squares += away * away
+    factor = tl.rsqrt(_sum(squares) / columns + eps)
     weight_row = set_row if modulates else 0
     normed = ()
     for index in tl.static_range(count):
@@ -120,6 +117,22 @@ def _norm_row(
     )  # fmt: skip
 
 
+@triton.jit(do_not_specialize=["rows_a_set", "rows_a_batch", "sets"])
+def _add_gated_row(
+    x_ptr, y_ptr, gate_ptr, out_ptr, columns, rows_a_set, rows_a_batch, sets, count: tl.constexpr, groups: tl.constexpr, size: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64)
+    group, column = tl.arange(0, groups)[:, None], tl.arange(0, size)[None, :]
+    set_row = ((row // rows_a_batch) * sets + (row % rows_a_batch) // rows_a_set) * columns
+    for index in tl.static_range(count):
+        offsets = (index * groups + group) * size + column
+        inside = offsets < columns
+        x = tl.load(x_ptr + row * columns + offsets, mask=inside).to(tl.float32)
+        y = tl.load(y_ptr + row * columns + offsets, mask=inside).to(tl.float32)
+        x += y * tl.load(gate_ptr + set_row + offsets, mask=inside).to(tl.float32)
+        tl.store(out_ptr + row * columns + offsets, x.to(out_ptr.dtype.element_ty), mask=inside)
+
+
 @triton.jit
 def _gelu_row(
     x_ptr, values_ptr, scale_ptr, columns, scale_stride, limit, smallest,
@@ -131,8 +144,8 @@ def _gelu_row(
     for index in tl.static_range(count):
         offsets = (index * groups + group) * size + column
         x = tl.load(x_ptr + row * columns + offsets, mask=offsets < columns, other=0.0).to(tl.float32)
-        # tanh's form of GELU: x * (1 + tanh(u)) / 2 is x * sigmoid(2 u).
-        x = x * tl.sigmoid(1.5957691216057308 * (x + 0.044715 * x * x * x))
+        # tanh's form of GELU: x * (1 + tanh(u)) / 2 is x / (1 + exp(-2 u)), and these numbers have exp2's factor in them.
+        x = x / (1.0 + tl.exp2(x * (-2.302208198 - 0.1029432397 * (x * x))))
         parts = parts + (x,)  # noqa: RUF005
     _store_rows(
         values_ptr, scale_ptr, row, columns, scale_stride, limit, smallest, parts,
@@ -148,13 +161,13 @@ def _rms_rope_row(
     row = tl.program_id(0).to(tl.int64)
     head, column = tl.arange(0, heads)[:, None], tl.arange(0, size)[None, :]
     parts = ()
-    squares = tl.zeros((1, 1), tl.float32)
+    squares = tl.zeros((heads, size), tl.float32)
     for index in tl.static_range(count):
         offsets = (index * heads + head) * size + column
         x = tl.load(x_ptr + row * columns + offsets, mask=offsets < columns, other=0.0).to(tl.float32)
-        squares += tl.sum(tl.sum(x * x, 1, keep_dims=True), 0, keep_dims=True)
+        squares += x * x
         parts = parts + (x,)  # noqa: RUF005
-    factor = tl.rsqrt(squares / columns + eps)
+    factor = tl.rsqrt(_sum(squares) / columns + eps)
     # A row of freqs is [size / 2, 2, 2]: what the even and the odd number of a pair give to each.
     freqs_row = freqs_ptr + (row // rows_a_batch) * freqs_batch_stride + (row % rows_a_batch) * size * 2
     pair = tl.arange(0, size // 2) * 4
@@ -197,6 +210,13 @@ def norm_rows(x, y, gate, total, norm, values, scale, limit: float) -> None:
         eps=norm.eps, has_y=y is not None, has_gate=gate is not None, has_weight=norm.weight is not None, modulates=norm.modulates,
         **cut, **_coded(values, scale, limit), num_warps=_warps(cut), enable_fp_fusion=False,
     )  # fmt: skip
+
+
+def add_gated(x, y, gate, out, rows_a_set: int, rows_a_batch: int, sets: int) -> None:
+    """Fill out; see fused_rows.py."""
+    rows, columns = x.shape
+    cut = _cut(columns, GROUP)
+    _add_gated_row[(rows,)](x, y, gate, out, columns, rows_a_set, rows_a_batch, sets, **cut, num_warps=_warps(cut))
 
 
 def gelu_rows(x, values, scale, limit: float) -> None:

@@ -15,7 +15,7 @@ import torch
 from lightquant.formats import FORMATS, INT4_G128, INT4_MARLIN, INT8_CHANNEL
 from lightquant.formats.base import SMALLEST_AMAX
 from lightquant.kernels import reference, triton_fp8, triton_int4, triton_int8, triton_product
-from lightquant.kernels.fused_rows import Norm, add_norm, gelu, norm, rms_rope
+from lightquant.kernels.fused_rows import Norm, add_gated, add_norm, gelu, norm, rms_rope
 from lightquant.kernels.jit import fused, groups, int4, products
 from lightquant.kernels.jit import rows as triton_rows
 from lightquant.kernels.jit.tiles import Tile
@@ -246,6 +246,14 @@ def check_a_residual_and_the_norm_of_the_sum() -> None:
                 expected_total, expected = add_norm(x, y, gate, after, coding)
                 torch.testing.assert_close(total, expected_total, rtol=1e-6, atol=1e-6)
                 same_rows(made, expected, coding)
+
+
+def check_a_gated_sum() -> None:
+    for columns, samples, sets in ((384, 1, 1), (130, 2, 2), (1536, 2, 3)):
+        x, y, gate = (activations(count, columns) for count in (samples * 4, samples * 4, samples * sets))
+        out, places = torch.empty_like(x), (-(-4 // sets), 4, sets)
+        fused.add_gated(x, y, gate, out, *places)
+        torch.testing.assert_close(out, add_gated(x, y, gate, *places), rtol=1e-6, atol=1e-6)
 
 
 def check_gelu_in_one_pass() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from lightquant.kernels.fused_rows import Norm, add_norm, gelu, norm, rms_rope
+from lightquant.kernels.fused_rows import Norm, add_gated, add_norm, gelu, norm, rms_rope
 from lightquant.kernels.quantize import quantize
 from lightquant.kernels.reference import relative_error
 from lightquant.kernels.rows import GROUP, Coding, floats
@@ -53,6 +53,16 @@ def test_modulated_norm_and_residual(device, coding, dtype, samples, count, sets
     normed = normed * (1 + repeated(weight.float(), samples, count)) + repeated(bias.float(), samples, count)
     close(floats(made), normed, coding, dtype)
     assert torch.equal(floats(norm(total, after, coding)), floats(made))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(("samples", "count", "sets"), [(1, 7, 1), (2, 12, 3), (2, 7, 3), (2, 9, 4)])
+def test_a_gated_sum(device, dtype, samples, count, sets):
+    x, y = (rows(samples * count, 640, dtype=dtype, device=device) for _ in range(2))
+    gate = rows(samples * sets, 640, dtype=dtype, device=device) / 10
+    expected = x.float() + y.float() * repeated(gate.float(), samples, count)
+    close(add_gated(x, y, gate, -(-count // sets), count, sets), expected, None, dtype)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -120,4 +130,5 @@ def test_the_operators_are_whole_ones():
         torch.library.opcheck(operators.norm_rows.default, (x, sets, sets, EPS, True, 4, 4, 1, dtype, group))
         torch.library.opcheck(operators.add_norm_rows.default, (x, x, sets, sets, sets, EPS, True, 4, 4, 1, dtype, group))
         torch.library.opcheck(operators.gelu_rows.default, (x, dtype, group))
+    torch.library.opcheck(operators.add_gated.default, (x, x, sets, 4, 4, 1))
     torch.library.opcheck(operators.rms_rope.default, (x, sets[0], freqs, EPS, 4))
