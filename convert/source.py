@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from io import RawIOBase
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
@@ -10,6 +10,9 @@ from ..errors import ConvertError
 from ..loaders.files import Header, open_pickled
 from ..loaders.storage import headers, paths_of
 from . import pinned
+
+_PIECE, _READERS = 1 << 25, 4
+"""So many bytes of a tensor does a thread read at once, and so many threads there are."""
 
 Shaped = Callable[[str, torch.Tensor], torch.Tensor]
 """Gives a tensor the shape that it has under a key."""
@@ -63,9 +66,7 @@ class Source:
             return self._pickled(header.file)[key]
         buffer = pinned.empty((header.nbytes,), torch.uint8, device)
         try:
-            with open(header.file, "rb", buffering=0) as file:
-                file.seek(header.offset)
-                is_whole = _fill(memoryview(buffer.numpy()), file)
+            is_whole = _fill(memoryview(buffer.numpy()), header.file, header.offset)
         except OSError as problem:
             raise ConvertError(f"{header.file} could not be read: {problem.strerror or problem}. Nothing was written.") from problem
         if not is_whole:
@@ -85,14 +86,22 @@ class Source:
             raise ConvertError(f"{changed[0]} was changed while it was converted. Nothing was written; start again once it is whole.")
 
 
-def _fill(buffer: memoryview, file: RawIOBase) -> bool:
-    """Whether the file has as many bytes as the buffer; Linux reads at most 2 GiB at once."""
-    while buffer:
-        count = file.readinto(buffer)
-        if not count:
-            return False
-        buffer = buffer[count:]
-    return True
+def _fill(buffer: memoryview, path: str, offset: int) -> bool:
+    """Whether the file has as many bytes there as the buffer. One thread copies from the system's cache slower than a disk can be."""
+
+    def fill(start: int) -> bool:
+        with open(path, "rb", buffering=0) as file:
+            file.seek(offset + start)
+            left = buffer[start : start + _PIECE]
+            while left and (count := file.readinto(left)):
+                left = left[count:]
+            return not left
+
+    starts = range(0, len(buffer), _PIECE)
+    if len(starts) < 2:
+        return all(map(fill, starts))
+    with ThreadPoolExecutor(_READERS, "lightquant-read") as readers:
+        return all(readers.map(fill, starts))
 
 
 def _state(path: str) -> dict[str, tuple[int, int]]:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import torch
 
+from .overlap import Behind
 from .stored import Stored
 
 _NAMES = {
@@ -17,6 +18,9 @@ _NAMES = {
 
 ALIGNMENT = 8
 """safetensors' own writer pads its header to this, and readers that map tensors count on it."""
+
+FLUSHED = 1 << 28
+"""After so many bytes the disk is made to write them, while the next ones come; else all that the system has kept waits for the end."""
 
 
 def entry_of(stored: Stored, begin: int) -> dict[str, object]:
@@ -54,9 +58,11 @@ class SafetensorsWriter:
         self._path, self._entries, self._written = path, list(entries), 0
         self._frame = frame_of(self._entries, metadata)
         self._file: BinaryIO | None = None
+        self._to_disk, self._waiting = Behind(), 0
 
     def __enter__(self) -> "SafetensorsWriter":
         self._file = open(self._path, "wb")
+        self._to_disk.__enter__()
         self._file.write(self._frame)
         return self
 
@@ -67,9 +73,14 @@ class SafetensorsWriter:
             raise ValueError(f"{key} ({tensor.dtype} {list(tensor.shape)}) was not announced as the next tensor, but {expected} {stored}")
         self._file.write(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
         self._written += 1
+        self._waiting += tensor.nbytes
+        if self._waiting >= FLUSHED:
+            self._to_disk(os.fsync, self._file.fileno())
+            self._waiting = 0
 
     def __exit__(self, kind, problem, trace) -> None:
         with self._file:
+            self._to_disk.__exit__(kind, problem, trace)
             if kind is None:
                 if self._written != len(self._entries):
                     raise ValueError(f"{len(self._entries) - self._written} announced tensors were not written")

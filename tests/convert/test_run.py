@@ -11,6 +11,8 @@ import small_models
 import torch
 from lightquant.bridge.folders import open_file
 from lightquant.convert import run as module
+from lightquant.convert import source as reading
+from lightquant.convert import writer as writing
 from lightquant.convert.partial import discard
 from lightquant.convert.plan import plan_of
 from lightquant.convert.run import run
@@ -317,6 +319,35 @@ def test_a_source_that_goes_meanwhile_is_named_and_not_the_target(source, tmp_pa
     with pytest.raises(ConvertError, match=r"float.safetensors could not be read: No such file or directory. Nothing was written"):
         convert(source, tmp_path / "out.safetensors", progress=away)
     assert [file.name for file in tmp_path.iterdir()] == ["renamed.safetensors"]
+
+
+def test_large_tensors_are_read_in_pieces_and_a_short_file_is_noticed(source, monkeypatch):
+    whole = {key: Source(str(source)).read(key) for key in Source(str(source)).headers}
+    monkeypatch.setattr(reading, "_PIECE", 1000)
+    opened = Source(str(source))
+    assert all(torch.equal(opened.read(key), tensor) for key, tensor in whole.items())
+    last = max(opened.headers, key=lambda key: opened.headers[key].offset)
+    os.truncate(source, source.stat().st_size - 1)
+    with pytest.raises(ConvertError, match=f"ends before {last} does"):
+        opened.read(last)
+
+
+@pytest.mark.parametrize("flushes", [1, 3])
+def test_a_disk_that_fails_on_what_was_written_before_leaves_what_was_there(source, tmp_path, monkeypatch, flushes):
+    target = tmp_path / "out.safetensors"
+    before, done = before_and_after(target), []
+
+    def fails(file: int) -> None:
+        done.append(file)
+        if len(done) == flushes:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(writing, "FLUSHED", 4096)
+    monkeypatch.setattr(writing.os, "fsync", fails)
+    with pytest.raises(ConvertError, match="Input/output error"):
+        convert(source, target, force=True)
+    assert len(done) == flushes
+    assert target.read_bytes() == before
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
