@@ -27,6 +27,11 @@ class Override:
         self.kernel, self.outer, self.tally = kernel, outer, Tally()
         self._runs_on, self._tell = {device: True}, tell
 
+    @property
+    def takes_any_rows(self) -> bool:
+        """Whether it computes a part of a video's rows as well as all; nobody knows that of another's."""
+        return self.outer is None
+
     def __call__(self, own: Attention, *args, **kwargs) -> torch.Tensor:
         """The attention that ComfyUI's function `own` was asked for."""
         if self.outer is None:

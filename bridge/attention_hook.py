@@ -1,6 +1,6 @@
 """ComfyUI's hook for attention, and what its user asked of ComfyUI itself about attention."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from comfy.cli_args import args
 
@@ -20,7 +20,12 @@ def asked_of_comfyui() -> str | None:
 
 def override_of(patcher) -> Callable | None:
     """What a MODEL's patcher has ComfyUI call in place of its attention function."""
-    return patcher.model_options.get("transformer_options", {}).get(_HOOK)
+    return override_in(patcher.model_options.get("transformer_options", {}))
+
+
+def override_in(transformer_options: Mapping) -> Callable | None:
+    """The same, of the run that these options are of."""
+    return transformer_options.get(_HOOK)
 
 
 def set_override(patcher, override: Callable | None) -> None:

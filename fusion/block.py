@@ -39,8 +39,10 @@ def output_of(block: torch.nn.Module, given: Inputs, steps: Steps) -> torch.Tens
     del q, k, v
 
     summed = steps.sum(x, own.o(y), gate, After(block.norm3))
+    del x
     y = _cross_attention(block, summed.activation, given)
     summed = steps.sum(summed.total(), y, None, After(block.norm2, ffn_shift, ffn_scale))
+    del y  # the FFN needs most memory of all
     y = _ffn(block.ffn, summed.activation, steps)
     return steps.gated(summed.total(), y, ffn_gate)
 
@@ -64,4 +66,6 @@ def _attended(q, key_layer, value_layer, key_norm, context: torch.Tensor, heads:
 def _ffn(ffn: torch.nn.Module, activation: Activation, steps: Steps) -> torch.Tensor:
     if wan_block.is_changed(ffn):  # computed in chunks of rows, say
         return ffn(activation.floats())
-    return ffn[2].multiply(steps.gelu(ffn[0].multiply(activation)))
+    x = ffn[0].multiply(activation)
+    activation.give_up()
+    return ffn[2].multiply(steps.gelu(x))

@@ -2,11 +2,12 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 
 from ..bridge import wan_block
+from ..bridge.attention_hook import override_in
 from ..bridge.block_patches import running
 from .block import Inputs, output_of
 from .modes import FUSE, SHARE
@@ -17,7 +18,7 @@ _STEPS = {SHARE: Separate(), FUSE: Fused()}
 MOST_DIFFERENT = {SHARE: 0.0, FUSE: 0.05}
 """What the first block may differ by, relatively, from ComfyUI's own: sharing changes nothing, and fusing what is between codes."""
 
-_COMPARED_ROWS = 256
+_COMPARED_ROWS = 1024
 _CHANGED = "another node changes them"
 
 log = logging.getLogger(__name__)
@@ -55,15 +56,13 @@ class Blocks:
         if given is None:
             self._left[_CHANGED].add(number)
             return own(arguments)
-        expected = None if device in self._seen else _sample(own(arguments)["img"])
-        output = None if device in self.refused else output_of(*given, _STEPS[self.mode])
-        if expected is not None:
-            self._compare(_sample(arguments["img"]), _sample(output), expected)
+        if device not in self._seen:
+            self._compare(number, _beginning(arguments), own)
         if device in self.refused:
             self._left[self.refused[device]].add(number)
             return own(arguments)
         self._computed.add(number)
-        return {"img": output}
+        return {"img": output_of(*given, _STEPS[self.mode])}
 
     def _given(self, number: int, arguments: Mapping) -> tuple[torch.nn.Module, Inputs] | None:
         """The block and what it is called with; None where only its own forward does what others ask for."""
@@ -76,8 +75,10 @@ class Blocks:
             return None
         return block, Inputs(arguments["img"], e, arguments["pe"], arguments["txt"], run.image_tokens, options)
 
-    def _compare(self, x: torch.Tensor, found: torch.Tensor, expected: torch.Tensor) -> None:
-        """Once on each device, a block computed both ways from x: a ComfyUI whose blocks compute something else must not get these."""
+    def _compare(self, number: int, arguments: Mapping, own: Callable[[Mapping], dict]) -> None:
+        """Once on each device, a block computed both ways: a ComfyUI whose blocks compute something else must not get these."""
+        x, expected = (each.float() for each in (arguments["img"], own(arguments)["img"]))
+        found = output_of(*self._given(number, arguments), _STEPS[self.mode]).float()
         change = float((expected - x).norm()) or 1.0
         error = 0.0 if torch.equal(found, expected) else float((found - expected).norm()) / change
         device, most = x.device, MOST_DIFFERENT[self.mode]
@@ -87,6 +88,17 @@ class Blocks:
             log.warning("LightQuant: the blocks are computed by ComfyUI, as %s. Update LightQuant.", self.refused[device])
 
 
-def _sample(x: torch.Tensor) -> torch.Tensor:
-    """Some of the rows of [B, L, C], in fp32 and memory of their own."""
-    return x[:, :: max(1, x.shape[1] // _COMPARED_ROWS)].to(torch.float32, copy=True)
+def _beginning(arguments: Mapping) -> Mapping:
+    """What a block is called with, of its first rows alone: ComfyUI's block needs more memory for all of them than ours.
+
+    Somebody else's attention may count on a whole video, and gets one.
+    """
+    override = override_in(arguments["transformer_options"])
+    if override is not None and not getattr(override, "takes_any_rows", False):
+        return arguments
+    x, e, freqs = arguments["img"], arguments["vec"], arguments["pe"]
+    count = x.shape[1]
+    parts = {"img": x[:, :_COMPARED_ROWS], "pe": freqs[:, :_COMPARED_ROWS]}
+    if e.ndim == 4 and e.shape[1] == count:
+        parts["vec"] = e[:, :_COMPARED_ROWS]
+    return {**arguments, **parts}

@@ -5,11 +5,11 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
-import torch.nn.functional as F
 
 from ..bridge import wan_block
 from ..kernels import Activation, Coding, Rows
 from ..kernels.fused_rows import Norm, add_gated, add_norm, gelu, norm, rms_rope
+from ..kernels.quantize import quantize
 
 
 class After(NamedTuple):
@@ -38,7 +38,8 @@ class Steps(Protocol):
 
     def rotated(self, rms_norm: torch.nn.RMSNorm, x: torch.Tensor, heads: int, freqs: torch.Tensor) -> torch.Tensor: ...
 
-    def gelu(self, x: torch.Tensor) -> Activation: ...
+    def gelu(self, x: torch.Tensor) -> Activation:
+        """x is nobody else's, and may have other values then."""
 
 
 class Separate:
@@ -61,7 +62,7 @@ class Separate:
         return wan_block.rotated(rms_norm(x).view(*x.shape[:2], heads, -1), freqs).flatten(2)
 
     def gelu(self, x: torch.Tensor) -> Activation:
-        return Activation.of(F.gelu(x, approximate="tanh"))
+        return Activation.of(_gelu_in_place(x))
 
 
 class Fused:
@@ -84,7 +85,25 @@ class Fused:
         return rms_rope(x.flatten(0, 1), weight, freqs, rms_norm.eps, x.shape[1]).view(x.shape)
 
     def gelu(self, x: torch.Tensor) -> Activation:
-        return Activation(x, partial(gelu, x.flatten(0, 1)))
+        return Activation(x, _Gelu(x.flatten(0, 1)).rows)
+
+
+def _gelu_in_place(x: torch.Tensor) -> torch.Tensor:
+    return torch.ops.aten.gelu_(x, approximate="tanh")
+
+
+class _Gelu:
+    """The rows of GELU of x, which as floats take its place: in a video's FFN they would be the largest of all that is in memory."""
+
+    def __init__(self, x: torch.Tensor):
+        self._x = x
+        self._is_done = False
+
+    def rows(self, coding: Coding | None) -> Rows:
+        if coding is None and not self._is_done:
+            _gelu_in_place(self._x)
+            self._is_done = True
+        return quantize(self._x, coding) if self._is_done else gelu(self._x, coding)
 
 
 class _TotalAndRows:

@@ -12,12 +12,13 @@ from .rows import Coding, Rows
 class Activation:
     """What layers multiply, for as long as its holder keeps it; nothing knows it by the identity of a tensor.
 
-    like: a tensor [..., K] of its shape, dtype and device; make: its rows [M, K] in a coding, or as floats for None.
+    like: an empty tensor [..., K] of its shape, dtype and device; make: its rows [M, K] in a coding, or as floats for None.
     """
 
-    def __init__(self, like: torch.Tensor, make: Callable[[Coding | None], Rows]):
-        self.like = like
-        self._make = make
+    def __init__(self, x: torch.Tensor, make: Callable[[Coding | None], Rows]):
+        """x: a tensor of the activation's shape, dtype and device; what is in it is not kept."""
+        self.like = x.new_empty(()).expand(x.shape)
+        self._make: Callable[[Coding | None], Rows] | None = make
         self._made: dict[Coding | None, Rows] = {}
 
     @classmethod
@@ -28,8 +29,15 @@ class Activation:
     def rows(self, coding: Coding | None) -> Rows:
         """The rows in a coding, made when they are first asked for."""
         if coding not in self._made:
+            if self._make is None:
+                raise ValueError("the activation was given up")
             self._made[coding] = self._make(coding)
         return self._made[coding]
+
+    def give_up(self) -> None:
+        """Keep nothing: all that multiply it have."""
+        self._make = None
+        self._made.clear()
 
     def floats(self) -> torch.Tensor:
         """The activation itself, [..., K] in its own dtype."""
