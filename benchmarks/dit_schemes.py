@@ -114,7 +114,9 @@ def measure(scheme: str, tensors: dict, path: Path, vram: host.VRAM, options: ar
         "second_run_identical": torch.equal(prediction, again),
     }  # fmt: skip
     row |= dit_step.compared([prediction], latents, path.parent / "reference.pt", scheme == BF16)
-    return row | (profile_of(model, options) if scheme in options.profile else {})
+    row |= profile_of(model, options) if scheme in options.profile else {}
+    host.free()  # while there is a model: dynamic VRAM keeps the pages of one that is gone until another needs them
+    return row
 
 
 def profile_of(model, options: argparse.Namespace) -> dict:

@@ -28,7 +28,8 @@ SLOWER, LESS_EXACT, LATER = 1.02, 1.02, 1.05
 HOST_MEMORY_GIB = 1
 VRAM_SAMPLING_GIB = 0.05
 INT4_PEAK_GIB = 11.5
-CONVERSION_GIB = 3
+CONVERSION_GIB, LONGER = 3, 1.5
+"""The host memory of a conversion on the CPU, and how many times as long as a copy of the same bytes one on a GPU may take."""
 
 
 def result(name: str) -> dict:
@@ -69,11 +70,7 @@ def test_a_result_keeps_its_samples(name):
     keeps_its_samples(result(name))
 
 
-IN_COMMIT_D834552 = "measured before what was mended after it: the next run of linear.py takes this mark away"
-again = pytest.mark.xfail(strict=True, reason=IN_COMMIT_D834552)
-
-
-@pytest.mark.parametrize("name", [pytest.param(LINEAR, marks=again), EXACTNESS, SCHEMES])
+@pytest.mark.parametrize("name", [LINEAR, EXACTNESS, SCHEMES, CONVERT])
 def test_nothing_was_left_out_or_failed(name):
     found = result(name)
     assert not found["left_out"]
@@ -109,10 +106,10 @@ def test_the_split_form_starts_as_early_as_one_file():
     assert split["median_s"] <= LATER * single["median_s"]
 
 
-BY_3_MIB = "by 3 MiB, with the kernel packages on the path, which ComfyUI's own packages import in part: to be measured without them"
+BY_4_MIB = "by 4 MiB, measured before the first attention call asked nothing of cuDNN: the next run of start.py takes this mark away"
 
 
-@pytest.mark.parametrize("name", [STARTS[0], pytest.param(STARTS[1], marks=pytest.mark.xfail(strict=True, reason=BY_3_MIB))])
+@pytest.mark.parametrize("name", [STARTS[0], pytest.param(STARTS[1], marks=pytest.mark.xfail(strict=True, reason=BY_4_MIB))])
 def test_host_memory_holds_no_second_copy_of_a_model(name):
     for row in result(name)["rows"]:
         if row["variant"].startswith("lightquant"):
@@ -161,7 +158,7 @@ def test_the_best_kernel_of_a_format_is_as_fast_as_promised(format_name, least):
 
 @pytest.mark.parametrize(
     ("kernel", "least"),
-    [pytest.param("fp8-b128-deepgemm", 1.4, marks=again), ("fp8-torch", 1.55), ("int4-g128-marlin", 0.95), ("int4-g128-a8-triton", 1.3)],
+    [("fp8-b128-deepgemm", 1.4), ("fp8-torch", 1.55), ("int4-g128-marlin", 0.95), ("int4-g128-a8-triton", 1.3)],
 )
 def test_a_kernel_is_as_fast_as_promised(kernel, least):
     assert summary()["kernels"][kernel]["times_bf16"] >= least
@@ -172,7 +169,7 @@ def test_a_kernel_is_as_fast_as_promised(kernel, least):
     [
         ("int8-triton : int8-vllm", 0.9),
         ("int8-triton : int8-torch", 1.35),
-        pytest.param("int8-torchao : int8-vllm", 1 / 1.5, marks=again),
+        ("int8-torchao : int8-vllm", 1 / 1.5),
         ("fp8 quantizer, LightQuant : vLLM", 1.0),
         ("int8 quantizer, LightQuant : vLLM", 1.0),
     ],
@@ -280,6 +277,15 @@ def test_without_a_result_the_table_says_so(readmes: Path):
 def test_an_unknown_marker_is_refused():
     with pytest.raises(ValueError, match="names no kind of benchmark"):
         tables.generated("<!-- benchmark: speed -->\n<!-- end -->", "en")
+
+
+BY_3_IN_100 = "measured before large tensors were read by four threads: the next run of convert.py takes this mark away"
+
+
+@pytest.mark.xfail(strict=True, reason=BY_3_IN_100)
+def test_converting_takes_little_longer_than_a_copy():
+    for row in result(CONVERT)["rows"]:
+        assert row["seconds"] <= LONGER * row["copy_s"]
 
 
 def test_converting_a_model_of_28_gb_needs_little_memory():
