@@ -19,8 +19,10 @@ def chosen(mode: str, device: torch.device) -> tuple[str, str]:
     if mode != AUTO:
         return mode, ""
     if device.type != "cuda":
-        return SHARE, "auto: fusing is for NVIDIA GPUs"
+        return PLAIN, "auto: fusing is for NVIDIA GPUs"
     measured = PAYS.get(torch.cuda.get_device_capability(device))
     if measured is None:
-        return SHARE, "auto: fusing has not been measured on this GPU"
-    return chosen(FUSE, device)[0], f"auto: {measured}"
+        return PLAIN, "auto: fusing has not been measured on this GPU"
+    if triton_fused(device) is None:
+        return PLAIN, "auto: Triton can't be used, without which fusing is slower; the log says why"
+    return FUSE, f"auto: {measured}"

@@ -25,7 +25,7 @@ class Blocks(io.ComfyNode):
                     options=list(MODES),
                     default=AUTO,
                     tooltip="share: each activation is quantized once; no bit changes. fuse: norms, GELU and the like in one pass with it, "
-                    "which changes bits. plain: ComfyUI's own blocks. auto: fuse where it was measured to be faster, else share.",
+                    "which changes bits. plain: ComfyUI's own blocks. auto: fuse where it was measured to be faster, else plain.",
                 ),
             ],
             outputs=[io.Model.Output()],

@@ -4,12 +4,12 @@ from comfy_api.latest import io, ui
 
 from ..bridge.config_folders import config_names, folder_names
 from ..bridge.settings import preferred_kernels
-from ..bridge.status import show
 from ..loaders.config import TASKS
 from ..schemes import AUTO
 from . import inputs
 from .fingerprint import fingerprint
 from .language import in_language
+from .running import Account, set_up
 
 NONE = "none"
 
@@ -35,6 +35,7 @@ class FromConfig(io.ComfyNode):
                 io.Combo.Input("task", options=list(TASKS), default="i2v", tooltip="What LightX2V is given as --task; it decides on CLIP_VISION."),
                 inputs.missing_kernel(),
                 inputs.attention(),
+                inputs.blocks(),
             ],
             outputs=[
                 io.Model.Output(display_name="model"),
@@ -48,22 +49,21 @@ class FromConfig(io.ComfyNode):
 
     @classmethod
     @in_language
-    def execute(cls, config: str, model_folder: str, task: str, missing_kernel: str, attention: str = AUTO) -> io.NodeOutput:
-        from ..attention.apply import attend
+    def execute(
+        cls, config: str, model_folder: str, task: str, missing_kernel: str, attention: str = AUTO, blocks: str = AUTO
+    ) -> io.NodeOutput:
         from ..bridge.from_config import open_plan, plan_of
 
-        node_id = cls.hidden and cls.hidden.unique_id
+        account = Account(cls.hidden and cls.hidden.unique_id)
         opened = open_plan(plan_of(config, _chosen(model_folder), task), missing_kernel == inputs.SUBSTITUTE)
-        said = []
-        for name, model in opened.dits.items():
-            lines = attend(model, attention, lambda used, name=name: show(f"{text}\n{name}: {used}", node_id))
-            said.append(f"{name}: {lines}")
-        text = "\n".join([opened.text, *said])
-        text = show(text, node_id)
+        said = [f"{name}: {set_up(model, attention, blocks, account, name)}" for name, model in opened.dits.items()]
+        text = account.say("\n".join([opened.text, *said]))
         return io.NodeOutput(*opened[:-1], text, ui=ui.PreviewText(text))
 
     @classmethod
-    def fingerprint_inputs(cls, config: str, model_folder: str, task: str, missing_kernel: str, attention: str = AUTO) -> str:
+    def fingerprint_inputs(
+        cls, config: str, model_folder: str, task: str, missing_kernel: str, attention: str = AUTO, blocks: str = AUTO
+    ) -> str:
         from ..bridge.from_config import files_of, plan_of
 
         request = (config, model_folder, task, missing_kernel, preferred_kernels())

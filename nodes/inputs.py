@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 from ..bridge.request import FIND, STOP, SUBSTITUTE
 from ..formats import DTYPES
+from ..fusion.modes import MODES
 from ..schemes import AUTO, COMFYUI, SCHEMES
 
 ANY_MODEL = (io.Model, io.Clip, io.ClipVision)
@@ -45,6 +46,18 @@ def attention() -> io.Combo.Input:
         optional=True,
         advanced=True,
         tooltip="auto: the fastest exact attention kernel that was measured on this kind of GPU. comfyui: ComfyUI's own.",
+    )
+
+
+def blocks() -> io.Combo.Input:
+    """Optional, as workflows made before it lack it."""
+    return io.Combo.Input(
+        "blocks",
+        options=list(MODES),
+        default=AUTO,
+        optional=True,
+        advanced=True,
+        tooltip="As in Fuse Blocks. auto: fused where that was measured to be faster, else ComfyUI's own.",
     )
 
 

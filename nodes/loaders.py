@@ -12,6 +12,7 @@ from ..schemes import AUTO
 from . import inputs
 from .fingerprint import fingerprint
 from .language import in_language
+from .running import Account, set_up
 
 
 class _Loader(io.ComfyNode):
@@ -70,24 +71,22 @@ class LoadDiT(_Loader):
     @classmethod
     def define_schema(cls) -> io.Schema:
         what = "Loads a quantized Wan diffusion model in LightX2V's files as a MODEL."
-        return cls._schema("LightQuantLoadDiT", "Load Quantized DiT", what, io.Model.Output(), inputs.attention())
+        return cls._schema("LightQuantLoadDiT", "Load Quantized DiT", what, io.Model.Output(), inputs.attention(), inputs.blocks())
 
     @classmethod
     @in_language
-    def execute(cls, attention: str = AUTO, **values: str) -> io.NodeOutput:
-        from ..attention.apply import attend
+    def execute(cls, attention: str = AUTO, blocks: str = AUTO, **values: str) -> io.NodeOutput:
         from ..bridge.load import load, summary
 
-        node_id = cls.hidden and cls.hidden.unique_id
+        account = Account(cls.hidden and cls.hidden.unique_id)
         loaded = load(requested(cls.component, **values))
-        said = attend(loaded.patcher, attention, lambda used: show(f"{text}\n{used}", node_id))
-        text = f"{summary(loaded.record)}\n{said}"
-        text = show(text, node_id)
+        said = set_up(loaded.patcher, attention, blocks, account)
+        text = account.say(f"{summary(loaded.record)}\n{said}")
         return io.NodeOutput(loaded.model, ui=ui.PreviewText(text))
 
     @classmethod
-    def fingerprint_inputs(cls, attention: str = AUTO, **values: str) -> str:
-        """Of the file and how it is read: what becomes of its attention, ComfyUI sees by the input."""
+    def fingerprint_inputs(cls, attention: str = AUTO, blocks: str = AUTO, **values: str) -> str:
+        """Of the file and how it is read: what becomes of its attention and its blocks, ComfyUI sees by the inputs."""
         return super().fingerprint_inputs(**values)
 
 

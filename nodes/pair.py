@@ -5,12 +5,12 @@ from comfy_api.latest import io, ui
 from ..bridge import folders
 from ..bridge.pair_files import requested_pair
 from ..bridge.request import Request
-from ..bridge.status import show
 from ..loaders.storage import paths_of
 from ..schemes import AUTO
 from . import inputs
 from .fingerprint import fingerprint
 from .language import in_language
+from .running import Account, set_up
 
 
 class LoadDiTPair(io.ComfyNode):
@@ -32,6 +32,7 @@ class LoadDiTPair(io.ComfyNode):
                 inputs.dtype(),
                 inputs.missing_kernel(),
                 inputs.attention(),
+                inputs.blocks(),
             ],
             outputs=[io.Model.Output("high_noise_model", "high noise"), io.Model.Output("low_noise_model", "low noise")],
             hidden=[io.Hidden.unique_id],
@@ -39,24 +40,22 @@ class LoadDiTPair(io.ComfyNode):
 
     @classmethod
     @in_language
-    def execute(cls, attention: str = AUTO, **values: str) -> io.NodeOutput:
-        from ..attention.apply import attend
+    def execute(cls, attention: str = AUTO, blocks: str = AUTO, **values: str) -> io.NodeOutput:
         from ..bridge.load import load, summary
         from ..offload.partner import make_pair
 
-        node_id = cls.hidden and cls.hidden.unique_id
+        account = Account(cls.hidden and cls.hidden.unique_id)
         high, low = (load(request) for request in requested_pair(**values))
         make_pair(high.patcher, low.patcher, paths_of(low.record.file))
         lines = []
         for name, expert in (("high noise", high), ("low noise", low)):
-            said = attend(expert.patcher, attention, lambda used, name=name: show(f"{text}\n\n{name}: {used}", node_id))
+            said = set_up(expert.patcher, attention, blocks, account, name)
             lines.append(f"{name}: {summary(expert.record)}\n{said}")
-        text = "\n\n".join(lines)
-        text = show(text, node_id)
+        text = account.say("\n\n".join(lines))
         return io.NodeOutput(high.model, low.model, ui=ui.PreviewText(text))
 
     @classmethod
-    def fingerprint_inputs(cls, attention: str = AUTO, **values: str) -> str:
+    def fingerprint_inputs(cls, attention: str = AUTO, blocks: str = AUTO, **values: str) -> str:
         def ask() -> tuple[list[Request], list[str]]:
             requests = requested_pair(**values)
             return requests, [part for request in requests for part in paths_of(request.path)]

@@ -36,6 +36,6 @@ def stand_in(monkeypatch) -> Recording:
 def shown(monkeypatch) -> list[str]:
     """The texts that nodes show from now on."""
     texts: list[str] = []
-    for module in ("attention", "loaders", "pair", "from_config"):
+    for module in ("attention", "running"):
         monkeypatch.setattr(f"lightquant.nodes.{module}.show", lambda text, node: texts.append(text) or text)
     return texts

@@ -252,7 +252,7 @@ def test_a_second_node_replaces_the_first_and_clones_are_their_own(model, comput
 
 def test_auto_says_why(model):
     assert compute_blocks(model.clone(), AUTO).endswith("(auto: fusing is for NVIDIA GPUs)")
-    assert compute_blocks(model.clone(), PLAIN) == "plain: ComfyUI's own blocks"
+    assert compute_blocks(model.clone(), PLAIN) == "blocks, plain: ComfyUI's own (as asked for)"
 
 
 def test_another_model_is_refused(model):
@@ -270,6 +270,12 @@ def test_a_float_model_is_refused(models):
     model = nodes.UNETLoader().load_unet("wan_t2v.safetensors", "default")[0]
     with pytest.raises(FusionError, match="None of this model's 2 blocks"):
         compute_blocks(model, SHARE)
+    with pytest.raises(FusionError, match="None of this model's 2 blocks"):
+        compute_blocks(model, AUTO)
+    text = compute_blocks(model, AUTO, is_wanted=False)  # by a loader, whose user has not asked for it
+    assert text == "blocks, plain: ComfyUI's own (auto: they are of a kind that is not known here)"
+    with pytest.raises(FusionError, match="None of this model's 2 blocks"):
+        compute_blocks(model, FUSE, is_wanted=False)
 
 
 def test_a_block_that_is_called_outside_of_a_run_is_left_to_comfyui():

@@ -43,10 +43,11 @@ def text_of(output) -> str:
 
 def test_the_loaders_say_what_they_took():
     text = text_of(LoadDiT.execute(**{**pipeline.INPUTS, "checkpoint": FP8, "scheme": "fp8-sgl"}))
-    kernel, file, why, attention = text.splitlines()
+    kernel, file, why, blocks, attention = text.splitlines()
     assert re.fullmatch(r"内核 fp8-torch，fp8-channel，权重 0\.0\d GiB（20 个量化层）", kernel)
     assert file.endswith(f"/diffusion_models/{FP8}")
     assert why.startswith("选它的理由：fp8-sgl 在本机无法运行：它需要 NVIDIA GPU，而这是 CPU；由 fp8-torch 代替（auto：")
+    assert blocks == "block，plain：ComfyUI 自己的（auto：融合用于 NVIDIA GPU）"
     assert attention == "注意力：ComfyUI 自己的；auto：没有内核在这种设备上实测过，因此保留 ComfyUI 自己的"
     inputs = {**pipeline.INPUTS, "checkpoint": "models_t5_umt5-xxl-enc-int8.pth", "tokenizer": "google/umt5-xxl/spiece.model"}
     assert re.search(r"^分词器：.*spiece\.model$", text_of(LoadT5.execute(**inputs)), re.MULTILINE)
@@ -172,17 +173,17 @@ def test_what_a_kernel_left_to_comfyui(handed, expected):
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [
-        ("plain", "plain：ComfyUI 自己的 block"),
-        ("share", "share：每个激活只量化一次，供所有与它相乘的层使用"),
-        ("fuse", "fuse：归一化、调制、残差、GELU 和旋转位置编码各自与随后的量化一遍算完"),
-        ("auto", "share：每个激活只量化一次，供所有与它相乘的层使用（auto：融合用于 NVIDIA GPU）"),
+        ("plain", "block，plain：ComfyUI 自己的（按要求）"),
+        ("share", "block，share：每个激活只量化一次，供所有与它相乘的层使用"),
+        ("fuse", "block，fuse：归一化、调制、残差、GELU 和旋转位置编码各自与随后的量化一遍算完"),
+        ("auto", "block，plain：ComfyUI 自己的（auto：融合用于 NVIDIA GPU）"),
     ],
 )
 def test_how_the_blocks_are_computed(mode, expected):
     model = pipeline.load_dit(FP8)
     assert text_of(Blocks.execute(model, mode)) == expected
     model.set_model_patch_replace(lambda arguments, extra: extra["original_block"](arguments), "dit", "double_block", 1)
-    second = "" if mode == "plain" else "\n2 个 block 中有 1 个已由另一个节点接管，保持不变"
+    second = "" if mode in ("plain", "auto") else "\n2 个 block 中有 1 个已由另一个节点接管，保持不变"
     assert text_of(Blocks.execute(model, mode)) == expected + second
 
 

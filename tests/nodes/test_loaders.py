@@ -22,7 +22,7 @@ def test_schema(models, node):
     schema = node.define_schema()
     assert schema.node_id == NODES[node]
     inputs = {each.id: each for each in schema.inputs}
-    assert list(inputs) == INPUTS + {LoadDiT: ["attention"], LoadT5: ["tokenizer"], LoadCLIP: []}[node]
+    assert list(inputs) == INPUTS + {LoadDiT: ["attention", "blocks"], LoadT5: ["tokenizer"], LoadCLIP: []}[node]
     assert inputs["scheme"].options == ["auto", *SCHEMES]
     assert inputs["scheme"].default == "auto"
     assert inputs["checkpoint"].options[0] == "find it"

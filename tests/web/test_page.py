@@ -30,7 +30,7 @@ def test_beside_a_server_without_its_routes_it_asks_nothing_and_adds_nothing(clo
     window.load({"1": loader()})
     assert window.saved()["nodes"][0]["widgets_values"] == ["auto", DIT_FP8, "auto", "substitute", "auto"]
     names = window.page.evaluate("() => app.graph.nodes[0].widgets.map(widget => widget.name)")
-    assert names == ["scheme", "checkpoint", "dtype", "missing_kernel", "attention"]
+    assert names == ["scheme", "checkpoint", "dtype", "missing_kernel", "attention", "blocks"]
     assert window.page.locator(".lightquant-tab-button").count() == 0
     window.page.wait_for_timeout(500)
     assert window.requests(ROUTES) == []
