@@ -2,10 +2,12 @@
 
 python benchmarks/browser.py --comfyui PATH --out benchmarks/results/cpu_browser.json
 
-Two pages of one server take turns, one with the extension and one where its script is empty. A frame's time is the CPU time of the page's main
-thread, all of ComfyUI's own included; own_ms is what the extension's own code takes of it, and the difference of the pages has in it what its
-texts and larger nodes cost Chromium. Headless Chromium draws without a GPU, so a frame takes longer here than on a desktop; other programs on the
-machine make the difference uncertain by milliseconds, which its quartiles show. Needs Chromium.
+A frame's time is the CPU time of the page's main thread: all of ComfyUI's own, and Chromium's drawing of it. Two pages of one kind differ in it by
+up to 3 ms, so all is measured in one page, where the loaders take turns in four states: with the status that the extension adds, as large without
+it, and as they are without the extension, twice. added_ms is what a state takes more than the last of these in the same cycle: of "with" all that
+the extension adds, of "as large, without" what the larger nodes take of that, and of "without, again" nothing, so that it tells how far the figures
+can be trusted. The rest of the extension stays in the page in every state; own_ms has in it whatever code of the extension runs in a frame.
+Headless Chromium draws without a GPU, so a frame takes longer here than on a desktop. Needs Chromium.
 """
 
 import argparse
@@ -13,16 +15,19 @@ import os
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import arguments
+import browser_frames
 import host
+from browser_frames import STATES, TURNS, WITH, WITHOUT
 
 LOADERS = 50
 VIEWS = {"close": 1.0, "far": 0.65}
 """How large the graph is shown; further away ComfyUI leaves texts out."""
-FRAMES, SETTLE_MS = 20, 3000
-ENTRY, NEW = "**/js/lightquant.js", "Comfy.VueNodes.Enabled"
+OWN_FRAMES, SETTLE_MS = 120, 3000
+NEW = "Comfy.VueNodes.Enabled"
 CHOICE = "/lightquant/choice"
 
 _ARRANGE = """([scale, columns]) => {
@@ -31,110 +36,78 @@ _ARRANGE = """([scale, columns]) => {
   app.canvas.ds.offset = [0, 60]
 }"""
 
-_PAN = """async frames => {
-  for (let frame = 0; frame < frames; frame++) {
-    app.canvas.ds.offset[0] += frame % 2 ? 3 : -3
-    app.canvas.setDirty(true, true)
-    await new Promise(requestAnimationFrame)
-  }
-}"""
-
-
-_OWN = """async frames => {
-  let spent = 0
-  for (const node of app.graph.nodes) {
-    const widget = node.widgets.find(widget => widget.name === "lightquant_status" && widget.draw)
-    const draw = widget?.draw
-    if (draw) widget.draw = function (...values) {
-      const begin = performance.now()
-      draw.apply(this, values)
-      spent += performance.now() - begin
-    }
-  }
-  const samples = []
-  for (let frame = 0; frame < frames; frame++) {
-    spent = 0
-    app.canvas.ds.offset[0] += frame % 2 ? 3 : -3
-    app.canvas.setDirty(true, true)
-    await new Promise(requestAnimationFrame)
-    await new Promise(requestAnimationFrame)
-    samples.push(spent)
-  }
-  return samples
-}"""
-"""What the extension's code takes of each frame. Its functions stay wrapped, so this comes last."""
-
 
 class Measured:
-    """A page with the loaders; samples: by view, the milliseconds a frame of each round."""
+    """A page with the loaders in one of ComfyUI's renderings."""
 
-    def __init__(self, window, is_new: bool):
+    def __init__(self, browser, window, rendering: str):
         import page_graphs
 
-        self.window = window
+        self.browser, self.window, self.page, self.turns = browser, window, window.page, TURNS[rendering]
+        self.page.add_init_script(browser_frames.PAUSABLE)
         window.open()
-        window.set(NEW, is_new)
+        window.set(NEW, rendering == "new")
         files = (page_graphs.DIT_FP8, page_graphs.DIT_INT8)
         window.load({str(number): page_graphs.loader(checkpoint=files[number % 2]) for number in range(LOADERS)})
-        window.page.wait_for_timeout(SETTLE_MS)
-        self._devtools = window.page.context.new_cdp_session(window.page)
-        self._devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
-        self.samples = {view: [] for view in VIEWS}
+        self.page.wait_for_timeout(SETTLE_MS)
+        self.page.bring_to_front()
 
-    def round(self, view: str) -> None:
-        page = self.window.page
-        page.bring_to_front()
-        page.evaluate(_ARRANGE, [VIEWS[view], 10])
-        page.evaluate(_PAN, 10)
-        before = self._busy_s()
-        page.evaluate(_PAN, FRAMES)
-        self.samples[view].append(1000 * (self._busy_s() - before) / FRAMES)
+    def start(self) -> None:
+        """Have the states take turns from now on."""
+        self.page.evaluate(self.turns.change)
 
-    def own_ms(self, view: str) -> float:
-        """The median of what the extension's own code takes of a frame. Call it once all rounds are done."""
-        self.window.page.bring_to_front()
-        self.window.page.evaluate(_ARRANGE, [VIEWS[view], 10])
-        return statistics.median(self.window.page.evaluate(_OWN, 3 * FRAMES)[FRAMES:])
+    def show(self, view: str) -> None:
+        self.page.evaluate(_ARRANGE, [VIEWS[view], 10])
+        self._pan(STATES, 10)
 
-    def _busy_s(self) -> float:
-        metrics = self._devtools.send("Performance.getMetrics")["metrics"]
-        return next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+    def round(self) -> list[dict[str, float]]:
+        return browser_frames.cycles_of(self.browser, self.page, self.turns)
+
+    def own_ms(self) -> float:
+        devtools = self.page.context.new_cdp_session(self.page)
+        return browser_frames.own_ms(devtools, lambda: self._pan([WITH], OWN_FRAMES), OWN_FRAMES)
+
+    def _pan(self, states: Sequence[str], frames: int) -> None:
+        self.page.evaluate(browser_frames.PAN, [states, frames, browser_frames.FRAME])
 
 
 def measure(browser, server, rounds: int) -> tuple[list[dict], dict[str, dict]]:
-    """The rows of the result, and how often the page with the extension asked the server."""
+    """The rows of the result, and how often the page asked the server."""
     from comfy_page import Window
 
     rows, requests = [], {}
-    for rendering in ("classic", "new"):
-        windows = {"with": Window(browser, server.address), "without": Window(browser, server.address)}
-        windows["without"].page.route(ENTRY, lambda route: route.fulfill(body="", content_type="text/javascript"))
-        pages = {name: Measured(window, rendering == "new") for name, window in windows.items()}
-        before = len(windows["with"].requests(CHOICE))
-        for number in range(rounds):
-            for view in VIEWS:
-                # The one that comes first pays for the change of view, so they take turns in that, too.
-                for page in list(pages.values())[:: 1 if number % 2 else -1]:
-                    page.round(view)
-        requests[rendering] = {"loading": before, "panning": len(windows["with"].requests(CHOICE)) - before}
+    for rendering in TURNS:
+        window = Window(browser, server.address)
+        measured = Measured(browser, window, rendering)
+        before = len(window.requests(CHOICE))
+        measured.start()
         for view in VIEWS:
-            rows += rows_of(f"{rendering}, {view}", pages["with"].samples[view], pages["without"].samples[view])
-            rows[-1]["own_ms"] = pages["with"].own_ms(view)
-            print(rows[-1]["variant"], rows[-1]["added_ms"], rows[-1]["own_ms"], flush=True)
-        for window in windows.values():
-            window.set(NEW, False)
-            window.close()
+            measured.show(view)
+            found = rows_of(f"{rendering}, {view}", [measured.round() for _ in range(rounds)])
+            found[WITH]["own_ms"] = measured.own_ms()
+            rows += found.values()
+            print(*(host.shown(row) for row in found.values()), sep="\n", flush=True)
+        requests[rendering] = {"loading": before, "panning": len(window.requests(CHOICE)) - before}
+        window.set(NEW, False)
+        window.close()
     return rows, requests
 
 
-def rows_of(name: str, ours: list[float], plain: list[float]) -> list[dict]:
-    """A row without and one with the extension. added_ms: the median of the differences, round by round, and their quartiles."""
-    added = [mine - theirs for mine, theirs in zip(ours, plain, strict=True)]
-    quartiles = statistics.quantiles(added, n=4)
-    return [
-        {"variant": f"{name}, without", "median_ms": statistics.median(plain), "samples_ms": plain},
-        {"variant": f"{name}, with", "median_ms": statistics.median(ours), "added_ms": quartiles[1], "quartiles_ms": quartiles, "samples_ms": ours},
-    ]
+def rows_of(name: str, rounds: list[list[dict[str, float]]]) -> dict[str, dict]:
+    """A row for each state. rounds: the cycles of each, which have the milliseconds a frame of each state.
+
+    samples_ms: the median of each round's cycles; added_samples_ms: the same of what a state takes more than WITHOUT in its cycle.
+    """
+    rows = {}
+    for state in STATES:
+        samples = [statistics.median(cycle[state] for cycle in cycles) for cycles in rounds]
+        rows[state] = {"variant": f"{name}, {state}", "median_ms": statistics.median(samples), "samples_ms": samples}
+        if state == WITHOUT:
+            continue
+        added = [statistics.median(cycle[state] - cycle[WITHOUT] for cycle in cycles) for cycles in rounds]
+        quartiles = statistics.quantiles(added, n=4)
+        rows[state] |= {"added_ms": quartiles[1], "quartiles_ms": quartiles, "added_samples_ms": added}
+    return rows
 
 
 def main() -> None:
@@ -142,7 +115,7 @@ def main() -> None:
     parser.add_argument("--comfyui", type=lambda text: Path(text).resolve(), required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--commit", type=arguments.commit, default="")
-    parser.add_argument("--rounds", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
     sys.path += [str(options.comfyui), *(str(host.REPOSITORY / folder) for folder in ("scripts", "tests"))]
     import comfy_page
@@ -170,7 +143,7 @@ def main() -> None:
             chromium = browser.version
             browser.close()
     environment = {**host.environment(options.commit), "chromium": chromium, "processors": os.cpu_count()}
-    what = f"{LOADERS} loaders in ComfyUI's page, CPU time of its main thread a frame while panning; the pages take turns"
+    what = f"{LOADERS} loaders in ComfyUI's page, CPU time of its main thread a frame while panning; in one page, its states taking turns"
     host.write(options.out, {"what": what, "environment": environment, "requests": requests, "rows": rows})
 
 
