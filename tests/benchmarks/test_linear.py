@@ -11,8 +11,8 @@ import exactness
 import exactness_cases
 import linear
 import linear_plan
+import linear_plot
 import linear_summary
-import plots
 import pytest
 import running
 import tables
@@ -176,8 +176,8 @@ def test_a_table_and_a_plot_can_be_made_of_it(measured, tmp_path):
     (tmp_path / "h200_linear.json").write_text(json.dumps(measured), encoding="utf-8")
     for language in tables.TEXTS:
         assert "| `int8-torch` | int8-channel |" in tables.rendered("h200_linear", language, tmp_path)
-    plot = plots.svg(measured)
-    assert plot == plots.svg(measured)
+    plot = linear_plot.svg(measured)
+    assert plot == linear_plot.svg(measured)
     assert plot.count("<polyline") == 3 * sum(1 for label in measured["formats"] if "(" not in label)
 
 

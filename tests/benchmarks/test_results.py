@@ -7,7 +7,6 @@ import linear_summary
 import plots
 import pytest
 import tables
-from layer_tables import LINEAR_PLOT
 from step_tables import CORE
 from whole_results import keeps_its_samples, says_where_it_comes_from
 
@@ -196,10 +195,11 @@ def test_int4_samples_in_little_vram():
     assert rows(SCHEMES)["int4-g128-marlin"]["peak_gib"] <= INT4_PEAK_GIB
 
 
-def test_the_plot_is_that_of_the_result():
-    plot = tables.RESULTS / LINEAR_PLOT
-    expected = plots.svg(result(LINEAR))
-    assert plot.read_text(encoding="utf-8") == expected, "run: python3 benchmarks/plots.py"
+@pytest.mark.parametrize("name", plots.PLOTS)
+def test_the_plot_is_that_of_the_result(name):
+    expected = plots.PLOTS[name](result(name))
+    plot = (tables.RESULTS / f"{name}.svg").read_text(encoding="utf-8")
+    assert plot == expected, "run: python3 benchmarks/plots.py"
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
