@@ -115,7 +115,7 @@ def measure(scheme: str, tensors: dict, path: Path, vram: host.VRAM, options: ar
     }  # fmt: skip
     row |= dit_step.compared([prediction], latents, path.parent / "reference.pt", scheme == BF16)
     row |= profile_of(model, options) if scheme in options.profile else {}
-    host.free()  # while there is a model: dynamic VRAM keeps the pages of one that is gone until another needs them
+    host.free()  # while there is a model: ComfyUI keeps the module whose weight was the largest, and with it the pages of a model that is gone
     return row
 
 
