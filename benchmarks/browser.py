@@ -21,7 +21,7 @@ from pathlib import Path
 import arguments
 import browser_frames
 import host
-from browser_frames import STATES, TURNS, WITH, WITHOUT
+from browser_frames import AGAIN, LARGE, STATES, TURNS, WITH, WITHOUT
 
 LOADERS = 50
 VIEWS = {"close": 1.0, "far": 0.65}
@@ -96,15 +96,16 @@ def measure(browser, server, rounds: int) -> tuple[list[dict], dict[str, dict]]:
 def rows_of(name: str, rounds: list[list[dict[str, float]]]) -> dict[str, dict]:
     """A row for each state. rounds: the cycles of each, which have the milliseconds a frame of each state.
 
-    samples_ms: the median of each round's cycles; added_samples_ms: the same of what a state takes more than WITHOUT in its cycle.
+    samples_ms: the median of each round's cycles. added_samples_ms: the same of what a state takes more than WITHOUT and AGAIN do in the mean of its
+    cycle; AGAIN, than WITHOUT does.
     """
+    plain = {WITH: (WITHOUT, AGAIN), LARGE: (WITHOUT, AGAIN), AGAIN: (WITHOUT,)}
     rows = {}
     for state in STATES:
         samples = [statistics.median(cycle[state] for cycle in cycles) for cycles in rounds]
         rows[state] = {"variant": f"{name}, {state}", "median_ms": statistics.median(samples), "samples_ms": samples}
-        if state == WITHOUT:
-            continue
-        added = [statistics.median(cycle[state] - cycle[WITHOUT] for cycle in cycles) for cycles in rounds]
+    for state, others in plain.items():
+        added = [statistics.median(cycle[state] - statistics.mean(cycle[other] for other in others) for cycle in cycles) for cycles in rounds]
         quartiles = statistics.quantiles(added, n=4)
         rows[state] |= {"added_ms": quartiles[1], "quartiles_ms": quartiles, "added_samples_ms": added}
     return rows

@@ -95,7 +95,7 @@ class Turns(NamedTuple):
         return self.begin <= frame < self.frames - 1
 
 
-TURNS = {"classic": Turns(_CLASSIC, 4, 1, 12), "new": Turns(_NEW, 16, 3, 3)}
+TURNS = {"classic": Turns(_CLASSIC, 4, 1, 16), "new": Turns(_NEW, 16, 3, 3)}
 """By the page's rendering."""
 
 

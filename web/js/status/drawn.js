@@ -5,8 +5,8 @@ import { STATES } from "../states.js"
 import { ROWS_A_FILE } from "./lines.js"
 import { pictured } from "./picture.js"
 
-const LINE = 16
-const PAD = 6
+const LINE = 14 // close, as the page draws every pixel of a larger node in every frame
+const PAD = 5
 const SIDE = 15 // as ComfyUI's own widgets keep from the node's edges
 const FONT = "12px Inter, Arial, sans-serif"
 const READABLE = 8 / 12 // pixels of the screen a pixel of the node: ComfyUI leaves out its own texts that are smaller than 8 pixels, too
@@ -20,7 +20,7 @@ const MORE = " ⋯"
 export function drawnStatus(name, files, open) {
   const height = ROWS_A_FILE * files * LINE + 2 * PAD
   let lines = []
-  let version = 0
+  let shown = ""
   const draw = pictured((context, width) => paint(context, lines, width, height))
   return {
     type: "lightquant_drawn",
@@ -28,10 +28,10 @@ export function drawnStatus(name, files, open) {
     value: "",
     serialize: false,
     options: { serialize: false },
-    computeLayoutSize: () => ({ minHeight: height, maxHeight: height, minWidth: 0 }),
+    computeSize: () => [0, height],
     show(next, hint) {
       lines = next
-      version += 1
+      shown = JSON.stringify(lines)
       this.tooltip = [...lines.flatMap(({ text, title }) => [text, title]), hint].filter(Boolean).join("\n")
     },
     onPointerDown(pointer, node) {
@@ -39,8 +39,9 @@ export function drawnStatus(name, files, open) {
       return true
     },
     draw(context, node, width, y, _height, isSmall) {
-      const isReadable = !isSmall && context.getTransform().a >= READABLE
-      if (isReadable) return draw(context, SIDE, y, width - 2 * SIDE, height, `${version} ${theme()}`)
+      const at = context.getTransform()
+      const isReadable = !isSmall && at.a >= READABLE
+      if (isReadable) return draw(context, at, SIDE, y, width - 2 * SIDE, height, shown, isDark, LiteGraph.WIDGET_BGCOLOR)
       context.fillStyle = LiteGraph.WIDGET_BGCOLOR
       context.fillRect(SIDE, y, width - 2 * SIDE, height)
     },
@@ -91,12 +92,16 @@ function fitting(context, text, width) {
   return low
 }
 
-/** What tells one theme of the page from another. */
-const theme = () => `${LiteGraph.WIDGET_BGCOLOR} ${document.body.classList.contains("dark-theme")}`
+let isDark = false // kept, as asking the page in every frame takes time
 
 /** Draws the nodes again when the page's theme has changed, which ComfyUI does after it has drawn them. */
 export function followTheme() {
-  new MutationObserver(() => app.canvas?.setDirty(true, true)).observe(document.body, { attributeFilter: ["class"] })
+  const follow = () => {
+    isDark = document.body.classList.contains("dark-theme")
+    app.canvas?.setDirty(true, true)
+  }
+  follow()
+  new MutationObserver(follow).observe(document.body, { attributeFilter: ["class"] })
 }
 
 /** The style sheet's colour of a state in the page's theme. */

@@ -6,7 +6,7 @@ import { markWith } from "../states.js"
 import { t } from "../text.js"
 import { ROWS_A_FILE } from "./lines.js"
 
-const LINE = 17 // pixels, as in the style sheet
+const LINE = 15 // pixels, as in the style sheet
 const PAD = 4
 
 /** Adds a widget that shows lines (lines.js) to a node. Its button calls open. files: how many the loader takes. */
