@@ -4,26 +4,26 @@
 # Every call carries [".gpu"], which benchmarks/carry.py made; what a call has unpacked is there for the next, which must follow within 30 s or the
 # machine is given back. Results are written after each thing measured, and --seconds ends a script in time; what is left out then is listed.
 #
-# The calls for a whole set of results take 30 minutes of device time, the last with what is left of it; each begins with
+# The calls for a whole set of results take 30 minutes of device time, one sent at once behind the other; each begins with
 #   export PYTHONUNBUFFERED=1; d="bash benchmarks/device.sh python3"; c="--commit COMMIT"; f="$c --comfyui /tmp/ComfyUI"; w="$f --attention auto"
 # COMMIT being the one that is measured:
-#   1. 450 s. Whether all of it works and checks the kernels, in 130 s: look at small.json. Then what is measured without the whole model:
-#      $d benchmarks/dit_schemes.py $w --blocks 2 --latent 5 16 16 --schemes fp8-torch+fuse --profile bf16 --out $OUT/small.json;
-#      COMFY_KITCHEN=0.2.40 $d benchmarks/attention.py $c --seconds 90 --out $OUT/h200_attention.json \
-#          --require flash-attention-3=vLLM,sdpa-cudnn,sdpa-flash,sdpa-efficient,int8-kitchen;
-#      $d benchmarks/fused.py $c --out $OUT/h200_fused.json; $d benchmarks/encoders.py $f --seconds 130 --out $OUT/h200_encoders.json
-#   2. 560 s. Every scheme that runs, in the order of worth, SCHEMES being the rest of them, with commas:
-#      $d benchmarks/dit_schemes.py $w --seconds 540 --out $OUT/h200_dit_schemes.json --profile bf16,core-fp8,fp8-torch+fuse \
+#   1. 590 s. What needs no kernel packages, and offloading, in the order of WAYS where the time is short; kernels are checked on the way, in 90 s:
+#      $d benchmarks/convert.py $c --folder /tmp/convert --device cuda --formats int8-channel --out $OUT/h200_convert.json;
+#      KERNELS=none $d benchmarks/start.py $f --seconds 185 --variants core-int8 lightquant-int8-torch --out $OUT/h200_start_int8.json;
+#      $d benchmarks/offload.py $w --steps 3 --seconds 300 --out $OUT/h200_offload.json --ways "fp8 resident; fp8 phases, from disk, chunks; WAYS"
+#   2. 600 s. Every scheme that runs, in the order of worth, SCHEMES being the rest of them, with commas:
+#      $d benchmarks/dit_schemes.py $w --seconds 590 --out $OUT/h200_dit_schemes.json --profile bf16,core-fp8,fp8-torch+fuse \
 #          --schemes core-fp8,fp8-torch+fuse,fp8-torch,core-int8,int8-vllm+fuse,int8-vllm,int4-g128-marlin,fp8-b128-deepgemm,SCHEMES
-#   3. 350 s. 1280x720, and LoRA:
+#   3. 590 s. LoRA, 1280x720, attention, the fused steps, and encoders with what is left:
+#      $d benchmarks/lora.py $w --ways "without; beside; comfyui's bypass; baked" --seconds 140 --out $OUT/h200_lora.json;
 #      $d benchmarks/dit_schemes.py $w --latent 21 90 160 --steps 3 --seconds 210 --schemes fp8-torch+fuse \
 #          --out $OUT/h200_dit_schemes_720p.json;
-#      $d benchmarks/lora.py $w --ways "without; beside; comfyui's bypass; baked" --seconds 140 --out $OUT/h200_lora.json
-#   4. 330 s. Offloading, in the order of WAYS where the time is short:
-#      $d benchmarks/offload.py $w --steps 3 --seconds 320 --out $OUT/h200_offload.json --ways "fp8 resident; fp8 phases, from disk, chunks; WAYS"
-# Others, each a call of 300 to 600 s: $d benchmarks/linear.py $c --seconds 430; $d benchmarks/exactness.py $c --seconds 240;
-#   $d benchmarks/offload.py $w --stress --seconds 250 --ways "fp8 blocks, pinned"; KERNELS=none $d benchmarks/start.py $f --seconds 400;
-#   $d benchmarks/convert.py $c --folder /tmp/convert --device cuda --formats fp8-channel;
+#      COMFY_KITCHEN=0.2.40 $d benchmarks/attention.py $c --seconds 80 --out $OUT/h200_attention.json \
+#          --require flash-attention-3=vLLM,sdpa-cudnn,sdpa-flash,sdpa-efficient,int8-kitchen;
+#      $d benchmarks/fused.py $c --out $OUT/h200_fused.json; $d benchmarks/encoders.py $f --seconds 110 --out $OUT/h200_encoders.json
+# Whether all of it works, in 160 s: $d benchmarks/dit_schemes.py $w --blocks 2 --latent 5 16 16 --schemes fp8-torch+fuse --out $OUT/small.json
+# Others, each a call of 100 to 600 s: $d benchmarks/linear.py $c --seconds 430; $d benchmarks/exactness.py $c --seconds 240;
+#   $d benchmarks/offload.py $w --stress --seconds 250 --ways "fp8 blocks, pinned";
 #   $d benchmarks/dit_schemes.py $w --blocks 8 --schemes bf16+compile,fp8-torch,fp8-torch+compile; KERNELS=none $d -m pytest -q -m gpu tests/kernels
 # Then, here: the files into benchmarks/results, python3 benchmarks/plots.py, python3 benchmarks/tables.py.
 #
