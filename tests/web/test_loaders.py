@@ -45,7 +45,7 @@ def test_the_dropdown_marks_what_runs_and_says_why_and_a_pick_changes_the_status
     dit.wait_for("Runs here: ")
     assert dit.value("scheme") == "fp8-torch"
     saved = next(node for node in dit.window.saved()["nodes"] if node["type"] == dit.type)
-    assert saved["widgets_values"] == ["fp8-torch", DIT_FP8, "auto", "substitute", "auto"]
+    assert saved["widgets_values"] == ["fp8-torch", DIT_FP8, "auto", "substitute", "auto", "auto"]
     dit.window.picture(f"picked_{dit.rendering}")
     assert dit.window.problems(("error", "warning")) == []
 

@@ -10,7 +10,7 @@ ROUTES = "/lightquant"
 def test_the_page_opens_and_shows_the_nodes(window):
     window.load({"1": loader(scheme="fp8-torch")})
     (node,) = window.saved()["nodes"]
-    assert (node["type"], node["widgets_values"]) == ("LightQuantLoadDiT", ["fp8-torch", DIT_FP8, "auto", "substitute", "auto"])
+    assert (node["type"], node["widgets_values"]) == ("LightQuantLoadDiT", ["fp8-torch", DIT_FP8, "auto", "substitute", "auto", "auto"])
     assert window.problems(("error", "warning")) == []
 
 
@@ -28,7 +28,7 @@ def test_beside_a_server_without_its_routes_it_asks_nothing_and_adds_nothing(clo
     window.page.route("**/object_info", forget)
     window.open()
     window.load({"1": loader()})
-    assert window.saved()["nodes"][0]["widgets_values"] == ["auto", DIT_FP8, "auto", "substitute", "auto"]
+    assert window.saved()["nodes"][0]["widgets_values"] == ["auto", DIT_FP8, "auto", "substitute", "auto", "auto"]
     names = window.page.evaluate("() => app.graph.nodes[0].widgets.map(widget => widget.name)")
     assert names == ["scheme", "checkpoint", "dtype", "missing_kernel", "attention", "blocks"]
     assert window.page.locator(".lightquant-tab-button").count() == 0
