@@ -111,7 +111,7 @@ def frames_in(events: list[dict]) -> list[tuple[int, int, float]]:
     """The frames in a trace: which turn it was, its number in the turn, and the CPU milliseconds of the page's main thread up to the next frame."""
     left = sorted((event for event in events if event["name"].startswith(FRAME)), key=lambda event: event["ts"], reverse=True)
     thread = [left[0][key] for key in ("pid", "tid")]
-    tasks = [event for event in events if event["name"] == "RunTask" and event["ph"] == "X" and [event["pid"], event["tid"]] == thread]
+    tasks = [event for event in events if event["name"] == "RunTask" and "tdur" in event and [event["pid"], event["tid"]] == thread]
     frames = []
     for task in sorted(tasks, key=lambda event: event["ts"]):
         while left and left[-1]["ts"] <= task["ts"] + task["dur"]:

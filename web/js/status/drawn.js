@@ -5,8 +5,8 @@ import { STATES } from "../states.js"
 import { ROWS_A_FILE } from "./lines.js"
 import { pictured } from "./picture.js"
 
-const LINE = 14 // close, as the page draws every pixel of a larger node in every frame
-const PAD = 5
+const LINE = 16
+const PAD = 6
 const SIDE = 15 // as ComfyUI's own widgets keep from the node's edges
 const FONT = "12px Inter, Arial, sans-serif"
 const READABLE = 8 / 12 // pixels of the screen a pixel of the node: ComfyUI leaves out its own texts that are smaller than 8 pixels, too

@@ -6,7 +6,7 @@ import { markWith } from "../states.js"
 import { t } from "../text.js"
 import { ROWS_A_FILE } from "./lines.js"
 
-const LINE = 15 // pixels, as in the style sheet
+const LINE = 17 // pixels, as in the style sheet
 const PAD = 4
 
 /** Adds a widget that shows lines (lines.js) to a node. Its button calls open. files: how many the loader takes. */
@@ -20,7 +20,7 @@ export function addShownStatus(node, name, files, open) {
   widget.serialize = false
   widget.show = (next, hint) => {
     lines.setAttribute("aria-label", t("status.about"))
-    lines.replaceChildren(...next.map(lineOf))
+    lines.replaceChildren(...next.flatMap((line, index) => (index ? [element("br"), lineOf(line)] : [lineOf(line)])))
     schemes.textContent = t("status.schemes")
     schemes.title = hint
     takePlace(node, root)
@@ -37,6 +37,6 @@ function takePlace(node, root) {
 
 function lineOf({ text, title, state, rows, isProblem }) {
   const classes = ["lightquant-line", rows && "lightquant-lines-2", isProblem && "lightquant-problem"].filter(Boolean).join(" ")
-  const made = element("div", { class: classes, title: title || text }, text)
+  const made = element("span", { class: classes, title: title || text }, text)
   return state ? markWith(made, state) : made
 }
