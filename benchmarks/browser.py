@@ -4,8 +4,8 @@ python benchmarks/browser.py --comfyui PATH --out benchmarks/results/cpu_browser
 
 A frame's time is the CPU time of the page's main thread: all of ComfyUI's own, and Chromium's drawing of it. Two pages of one kind differ in it by
 up to 3 ms, so all is measured in one page, where the loaders take turns in four states: with the status that the extension adds, as large without
-it, and as they are without the extension, twice. added_ms is what a state takes more than the last of these in the same cycle: of "with" all that
-the extension adds, of "as large, without" what the larger nodes take of that, and of "without, again" nothing, so that it tells how far the figures
+it, and as they are without the extension, twice. added_ms is what a state takes more than both of these in the same cycle: of "with" all that the
+extension adds, of "as large, without" what the larger nodes take of that, and of "without, again" nothing, so that it tells how far the figures
 can be trusted. The rest of the extension stays in the page in every state; own_ms has in it whatever code of the extension runs in a frame.
 Headless Chromium draws without a GPU, so a frame takes longer here than on a desktop. Needs Chromium.
 """

@@ -48,7 +48,7 @@ def _bar(top: float, row: dict, pixels: float) -> Iterator[str]:
 
 
 def _legend() -> Iterator[str]:
-    for at, (part, colour) in enumerate(COLOURS.items()):
+    for at, (part, colour) in enumerate({**COLOURS, "not profiled": WHOLE}.items()):
         left = LEFT + at * 110
         yield f'<rect x="{left}" y="58" width="12" height="12" fill="{colour}"/>'
         yield text(left + 18, 68, part)

@@ -96,9 +96,6 @@ def _beginning(arguments: Mapping) -> Mapping:
     override = override_in(arguments["transformer_options"])
     if override is not None and not getattr(override, "takes_any_rows", False):
         return arguments
-    x, e, freqs = arguments["img"], arguments["vec"], arguments["pe"]
-    count = x.shape[1]
-    parts = {"img": x[:, :_COMPARED_ROWS], "pe": freqs[:, :_COMPARED_ROWS]}
-    if e.ndim == 4 and e.shape[1] == count:
-        parts["vec"] = e[:, :_COMPARED_ROWS]
-    return {**arguments, **parts}
+    e = arguments["vec"]
+    count = max(_COMPARED_ROWS, 2 * e.shape[1] if e.ndim == 4 else 0)  # of sets for some rows each, ComfyUI's block takes no fewer
+    return {**arguments, "img": arguments["img"][:, :count], "pe": arguments["pe"][:, :count]}

@@ -6,6 +6,8 @@ AUTO, FUSE, SHARE, PLAIN = "auto", "fuse", "share", "plain"
 MODES = (AUTO, FUSE, SHARE, PLAIN)
 """auto; the steps between the products in one pass each; each activation quantized once, which changes no bit; ComfyUI's own blocks."""
 
+_NO_TRITON = "Triton can't be used, without which fusing is slower; the log says why"
+
 PAYS: dict[tuple[int, int], str] = {}
 """GPUs on which whole steps were measured to be faster fused, by capability, and the measurement. None has been measured yet."""
 
@@ -15,7 +17,7 @@ def chosen(mode: str, device: torch.device) -> tuple[str, str]:
     from ..kernels.fused_rows import triton_fused  # the node needs the names alone when ComfyUI starts
 
     if mode == FUSE and device.type == "cuda" and triton_fused(device) is None:
-        return SHARE, "Triton can't be used, without which fusing is slower; the log says why"
+        return SHARE, _NO_TRITON
     if mode != AUTO:
         return mode, ""
     if device.type != "cuda":
@@ -23,6 +25,4 @@ def chosen(mode: str, device: torch.device) -> tuple[str, str]:
     measured = PAYS.get(torch.cuda.get_device_capability(device))
     if measured is None:
         return PLAIN, "auto: fusing has not been measured on this GPU"
-    if triton_fused(device) is None:
-        return PLAIN, "auto: Triton can't be used, without which fusing is slower; the log says why"
-    return FUSE, f"auto: {measured}"
+    return (PLAIN, f"auto: {_NO_TRITON}") if triton_fused(device) is None else (FUSE, f"auto: {measured}")

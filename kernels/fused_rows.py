@@ -56,7 +56,7 @@ def add_norm(x: torch.Tensor, y: torch.Tensor, gate: torch.Tensor | None, after:
     return total, _rows(rows)
 
 
-def gelu(x: torch.Tensor, coding: Coding | None) -> Rows:
+def gelu(x: torch.Tensor, coding: Coding) -> Rows:
     """The rows of GELU, in tanh's form, of x [M, C]."""
     return _rows(gelu_rows(x, *_as_arguments(coding, x.dtype)))
 
@@ -92,7 +92,7 @@ def _fake_add_gated(x, y, gate, rows_a_set, rows_a_batch, sets):
 
 
 def _fake_gelu(x, dtype, group):
-    return tuple(_empty(x, _coding(dtype, group)))
+    return tuple(empty(x, Coding(dtype, group or None)))
 
 
 def _fake_rms_rope(x, weight, freqs, eps, rows_a_batch):
@@ -128,13 +128,13 @@ def add_gated(x, y, gate, rows_a_set, rows_a_batch, sets):
 @operator(f"gelu_rows(Tensor x, {_CODING}) -> (Tensor, Tensor)", _fake_gelu)
 def gelu_rows(x, dtype, group):
     """Values and scales of the rows of GELU of x."""
-    coding = _coding(dtype, group)
+    coding = Coding(dtype, group or None)
     fused = _fused_for(x)
     if fused is None:
         return tuple(_in_pieces(x, coding, lambda part: F.gelu(x[part].float(), approximate="tanh")))
-    values, scale = _empty(x, coding)
+    values, scale = empty(x, coding)
     with torch.cuda.device(x.device):
-        fused.gelu_rows(x.contiguous(), values, scale if coding else None, LIMITS.get(dtype, 0.0))
+        fused.gelu_rows(x.contiguous(), values, scale, LIMITS[dtype])
     return values, scale
 
 

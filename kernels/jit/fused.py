@@ -69,6 +69,12 @@ def _store_rows(
             tl.store(values_row + offsets, _codes(parts[index], inverse, to_int, values_ptr.dtype.element_ty), mask=inside)
 
 
+@triton.jit
+def _set_of(row, rows_a_set, rows_a_batch, sets):
+    """The set that a row has; see Norm."""
+    return (row // rows_a_batch) * sets + (row % rows_a_batch) // rows_a_set
+
+
 @triton.jit(do_not_specialize=["rows_a_set", "rows_a_batch", "sets"])
 def _norm_row(
     x_ptr, y_ptr, gate_ptr, sum_ptr, weight_ptr, bias_ptr, values_ptr, scale_ptr, columns, rows_a_set, rows_a_batch, sets,
@@ -77,7 +83,7 @@ def _norm_row(
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     group, column = tl.arange(0, groups)[:, None], tl.arange(0, size)[None, :]
-    set_row = ((row // rows_a_batch) * sets + (row % rows_a_batch) // rows_a_set) * columns
+    set_row = _set_of(row, rows_a_set, rows_a_batch, sets) * columns
     parts = ()
     totals = tl.zeros((groups, size), tl.float32)
     for index in tl.static_range(count):
@@ -123,7 +129,7 @@ def _add_gated_row(
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     group, column = tl.arange(0, groups)[:, None], tl.arange(0, size)[None, :]
-    set_row = ((row // rows_a_batch) * sets + (row % rows_a_batch) // rows_a_set) * columns
+    set_row = _set_of(row, rows_a_set, rows_a_batch, sets) * columns
     for index in tl.static_range(count):
         offsets = (index * groups + group) * size + column
         inside = offsets < columns

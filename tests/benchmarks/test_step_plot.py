@@ -30,6 +30,7 @@ def test_a_bar_is_as_long_as_the_step_and_in_the_parts_of_its_profile():
     assert [width / step_plot.WIDTH for _, width in parts] == pytest.approx([0.25, 0.125, 0.0625, 0.0625])
     assert "832x480, 81 frames" in svg
     assert ">2.00<" in svg
+    assert ">not profiled<" in svg
 
 
 def test_a_profile_longer_than_the_step_has_no_rest():

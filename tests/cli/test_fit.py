@@ -73,7 +73,7 @@ def test_options_that_there_are_not_are_argparses(options, capsys):
     ("options", "said"),
     [
         (ASKED[1:], r"^1\. .*  9\.1  .*  ComfyUI 的动态显存  "),
-        (ASKED[1:], r"^\d+\. .*  22\.2（9\.2 来自磁盘）  "),
+        (ASKED[1:], r"^12\. .*  22\.2（9\.2 来自磁盘）  "),
         (ASKED[1:], r"^  “卸载模型”：granularity block, vram 4\.4；其余保持默认$"),
         (ASKED[1:], r"^  umt5-xxl：用 int8-channel 放得下，但不能与模型同时：.*（GiB: bf16 10\.6, "),
         (OLD, r"^- RTX 2060 的所有耗时都是估计，.*这种注意力中 H200 达到"),

@@ -164,6 +164,20 @@ def test_the_first_block_is_compared_on_a_part_of_the_rows(model, monkeypatch, m
     assert others[0] > 5
 
 
+@pytest.mark.parametrize(("sets", "rows"), [(1, 5), (2, 5), (4, 8), (16, 32), (32, 32)])
+def test_the_part_that_is_compared_has_rows_for_every_set(model, monkeypatch, sets, rows):
+    """Of 32: ComfyUI's block fails where it has more sets than half of its rows, unless each row has one."""
+    monkeypatch.setattr(blocks, "_COMPARED_ROWS", 5)
+    diffusion = model.model.diffusion_model
+    block, dim = diffusion.blocks[0], diffusion.blocks[0].dim
+    e, context = torch.randn(1, sets, 6, dim) / 3, torch.randn(1, 7, dim)
+    freqs = diffusion.rope_encode(2, 8, 8, device=e.device, dtype=e.dtype)
+    part = blocks._beginning({"img": torch.randn(1, 32, dim), "vec": e, "pe": freqs, "txt": context, "transformer_options": {}})
+    assert part["img"].shape[1] == part["pe"].shape[1] == rows
+    found = output_of(block, Inputs(part["img"], part["vec"], part["pe"], context, None, {}), Separate())
+    assert torch.equal(found, block(part["img"], part["vec"], part["pe"], context))
+
+
 def test_gelu_takes_its_inputs_place_only_as_floats():
     x = torch.randn(3, 4, 256, generator=torch.Generator().manual_seed(0))
     expected = torch.nn.functional.gelu(x, approximate="tanh")

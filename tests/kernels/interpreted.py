@@ -257,7 +257,7 @@ def check_a_gated_sum() -> None:
 
 
 def check_gelu_in_one_pass() -> None:
-    for columns, coding in product((256, 2176, 72), CODINGS):
+    for columns, coding in product((256, 2176, 72), CODINGS[1:]):
         x = activations(5, columns)
         made = rows_of(x, coding, lambda *into, x=x: fused.gelu_rows(x, *into))
         same_rows(made, gelu(x, coding), coding)

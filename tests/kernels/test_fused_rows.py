@@ -80,7 +80,7 @@ def test_affine_and_plain_norms(device, coding, has_weight):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("coding", CODINGS[1:])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_gelu(device, coding, dtype):
     x = rows(11, 896, dtype=dtype, device=device)
@@ -129,6 +129,7 @@ def test_the_operators_are_whole_ones():
     for dtype, group in ((torch.float32, -1), (torch.int8, 0), (FP8, 128)):
         torch.library.opcheck(operators.norm_rows.default, (x, sets, sets, EPS, True, 4, 4, 1, dtype, group))
         torch.library.opcheck(operators.add_norm_rows.default, (x, x, sets, sets, sets, EPS, True, 4, 4, 1, dtype, group))
-        torch.library.opcheck(operators.gelu_rows.default, (x, dtype, group))
+        if group >= 0:  # as floats it is torch's own
+            torch.library.opcheck(operators.gelu_rows.default, (x, dtype, group))
     torch.library.opcheck(operators.add_gated.default, (x, x, sets, 4, 4, 1))
     torch.library.opcheck(operators.rms_rope.default, (x, sets[0], freqs, EPS, 4))
